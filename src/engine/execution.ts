@@ -1,0 +1,89 @@
+// The engine's client side, as pipelines, matrices and the rest see it: submit an execution, follow it, read its result.
+import type { BlockWriter } from '../blocks/store.ts'
+import type { Deployment } from '../redis/deployment.ts'
+import type { Failure, Submission } from './runner.ts'
+
+export type ExecutionState = 'waiting' | 'running' | 'done' | 'failed' | 'aborted'
+
+export interface SubmitOptions {
+  /** The same id is the same execution: a second submit follows the first. Default: a new one. */
+  readonly id?: string
+  readonly signal?: AbortSignal
+  /** Time limit of one task, in milliseconds; 0: none. Default: configuration, 300,000. */
+  readonly timeoutMs?: number
+  /** How often a task may kill its executor or run out of time; 0: unlimited. Default: configuration, 3. */
+  readonly maxAttempts?: number
+  /** Memory limit of an executor while it runs tasks of this execution, in MiB. Default: none beyond the worker's. */
+  readonly memoryMb?: number
+  /** Larger runs earlier among executions that wait. Default 0. */
+  readonly priority?: number
+  /** Starts this much later, in milliseconds. Default 0. */
+  readonly delayMs?: number
+  /** More failed records than this end the execution. Default: no limit. */
+  readonly maxErrors?: number
+}
+
+export interface StageProgress {
+  readonly tasks: number
+  readonly done: number
+  readonly in: number
+  readonly out: number
+  readonly bytes: number
+}
+
+export interface ExecutionStatus {
+  readonly id: string
+  readonly state: ExecutionState
+  /** Milliseconds since the epoch. */
+  readonly created: number
+  readonly ended?: number
+  /** Index of the stage that runs. */
+  readonly stage: number
+  readonly stages: readonly StageProgress[]
+  /** Failed records so far. */
+  readonly errors: number
+  /** Effects that were applied so far. */
+  readonly written: number
+  /** Deaths and time-outs of executors so far. */
+  readonly retries: number
+}
+
+export interface EndedExecution {
+  readonly id: string
+  readonly state: 'done' | 'failed' | 'aborted'
+  /** What ended it, where it did not end well. */
+  readonly failure?: Failure
+  /** Failed records. */
+  readonly errors: number
+  readonly written: number
+}
+
+/** One submitted execution. */
+export interface ExecutionHandle {
+  readonly id: string
+  status(): Promise<ExecutionStatus>
+  /** Resolves when the execution has ended, however it did; rejects only with EXECUTION_LOST or CONNECT_*. */
+  ended(): Promise<EndedExecution>
+  /** The result's frames, in the order of tasks; waits for the end. */
+  frames(): AsyncIterable<Uint8Array>
+  /** The failed records, in the order of stages and tasks; waits for the end. */
+  failures(): AsyncIterable<Failure>
+  /** A status when something changed, at most ten a second; ends with the execution. */
+  progress(): AsyncIterable<ExecutionStatus>
+  /** Ends it within a second; what was committed stays. No error where it has ended already. */
+  abort(): Promise<void>
+  /** Forgets it now, result included, instead of when its retention is over. */
+  remove(): Promise<void>
+}
+
+export interface ExecutionEngine {
+  readonly deployment: Deployment
+  /** Every key is under it. */
+  readonly namespace: string
+  /** Objects that shipped functions reach by name (see captureCode's `known`). */
+  readonly known: ReadonlyMap<object, string>
+  newId(): string
+  /** Writes an input block of an execution that is not submitted yet. */
+  upload(execution: string, index: number): BlockWriter
+  submit(submission: Submission, options?: SubmitOptions): Promise<ExecutionHandle>
+}

@@ -1,0 +1,101 @@
+// What the engine asks of those above it (pipelines, matrices, ...): a runner turns one task of an execution into blocks,
+// effects and errors. The engine never looks into a program.
+import type { Argument } from '../redis/deployment.ts'
+
+/** One write command that a task asks for; applied when, and only if, the task commits. */
+export type Command = readonly [name: string, ...args: Argument[]]
+
+/** A failed record on its way to the client. */
+export interface Failure {
+  readonly code: string
+  readonly message: string
+  /** The stack of what was thrown, followed by the caller's. */
+  readonly stack?: string
+  /** Name and message of what was thrown, where it was an error of another kind. */
+  readonly cause?: { readonly name: string; readonly message: string; readonly stack?: string }
+  /** The record, as far as it can travel (large ones are cut). */
+  readonly record?: unknown
+  readonly place?: string
+  readonly hint?: string
+}
+
+/** The engine's side of one task, given to a runner. */
+export interface TaskContext {
+  readonly execution: string
+  readonly stage: number
+  readonly task: number
+  readonly attempt: number
+  readonly worker: string
+  /** Aborted when the execution is, or when the task was lost to another worker. */
+  readonly signal: AbortSignal
+
+  /**
+   * Call before running records `index .. index + available - 1` of this task (counted from 0, as the reader gives them).
+   * Returns how many of them may run together. After a death the engine narrows the batch down to one record, to find
+   * the one that kills; 0 means: this record (the one at `index`) was found, is reported already, and must be stepped over.
+   */
+  guard(index: number, available: number): number
+  /** Starts this task's output block for one partition (a number below the stage's `partitions`). */
+  output(partition: number): OutputBlock
+  /** The frames of what task `task` of stage `stage` wrote for `partition`; nothing if it wrote none. */
+  input(stage: number, task: number, partition: number): AsyncIterable<Uint8Array>
+  /** The frames of upload `index`, written by the client before it submitted (the items of `from()`). */
+  upload(index: number): AsyncIterable<Uint8Array>
+  /** The number of tasks of a stage. */
+  tasksOf(stage: number): number
+  /** Commands of one record, in order. They are applied once, when the task commits. */
+  effect(record: number, commands: readonly Command[]): void | Promise<void>
+  /** Reports a failed record; the task goes on. */
+  fail(failure: Failure): void
+  /** Adds to the counters shown by progress() and profile(). */
+  count(counts: { readonly in?: number; readonly out?: number; readonly bytes?: number }): void
+}
+
+export interface OutputBlock {
+  append(frame: Uint8Array): Promise<void>
+}
+
+/** Made once per executor and execution, used for each of its tasks there. */
+export interface TaskRunner {
+  run(context: TaskContext): Promise<void>
+  /** Releases what the runner holds (worker resources, caches). */
+  close?(): Promise<void>
+}
+
+/** A runner module's default export. `Environment` is what the executor process offers. */
+export type RunnerFactory = (program: Program, environment: Environment) => Promise<TaskRunner>
+
+export interface Program {
+  readonly execution: string
+  /** As given to submit(). */
+  readonly bytes: Uint8Array
+  /** Shipped functions and values, loaded, in the order they were captured in. */
+  readonly functions: readonly unknown[]
+}
+
+/** Known things that shipped functions reach as `mill`, and folders. */
+export interface Environment {
+  readonly worker: string
+  /** A folder for spilled runs, private to this executor, removed with it. */
+  readonly scratch: string
+}
+
+export interface StageSpec {
+  readonly tasks: number
+  /** Output blocks per task. */
+  readonly partitions: number
+  /** Earlier stages whose blocks it reads: where one is missing, that stage runs again. */
+  readonly inputs: readonly number[]
+}
+
+/** What the layers above give to the engine. */
+export interface Submission {
+  /** Which runner module: a key of the table that workers are started with. */
+  readonly kind: string
+  readonly program: Uint8Array
+  readonly code?: { readonly hash: string; readonly bytes: Uint8Array; readonly packages: Readonly<Record<string, string>> }
+  /** Run one after the other; the blocks of the last one, partition 0, are the result, in the order of tasks. */
+  readonly stages: readonly StageSpec[]
+  /** How many upload blocks the client wrote for it (see ExecutionEngine.upload). Default 0. */
+  readonly uploads?: number
+}

@@ -1,0 +1,294 @@
+// Every error that Gearmill throws: one class a family, one stable code a cause, one table of what to do about it.
+// docs/errors.md is generated from this table; a test holds that both agree.
+
+/** What a code means, whether trying again can help, and what the reader of the message should do. */
+interface CatalogueEntry {
+  readonly meaning: string
+  readonly hint: string
+  readonly retryable?: true
+}
+
+export const catalogue = {
+  CONFIG_INVALID: {
+    meaning: 'An option, an environment variable or gearmill.config.json has a value that is not allowed.',
+    hint: 'Compare the value with the documented type and range.',
+  },
+  CONFIG_FILE: {
+    meaning: 'gearmill.config.json could not be read or is not JSON.',
+    hint: 'Mend the file, or remove it to run on defaults.',
+  },
+  CONNECT_REFUSED: {
+    meaning: 'No server answers at the address.',
+    hint: 'Check the URL and that the server runs; `gearmill doctor --url URL` says what it finds.',
+    retryable: true,
+  },
+  CONNECT_AUTH: {
+    meaning: 'The server refused the user or password.',
+    hint: 'Put the credentials into the URL: redis://user:password@host:port.',
+  },
+  CONNECT_VERSION: {
+    meaning: 'The server is older than Redis 7.0 or Valkey 7.2.',
+    hint: 'Upgrade the server: functions and the stream commands that Gearmill needs are missing.',
+  },
+  CONNECT_URL: {
+    meaning: 'The URL is not one that Gearmill knows.',
+    hint: 'Use redis://, rediss://, redis+unix:// or redis+sentinel://.',
+  },
+  CONNECT_LOST: {
+    meaning: 'The connection was lost and did not come back in time.',
+    hint: 'Look at the server log; work that was not committed is handed out again when it is back.',
+    retryable: true,
+  },
+  CONNECT_CLOSED: {
+    meaning: 'The mill was closed.',
+    hint: 'Call connect() or local() again.',
+  },
+  CONNECT_OOM: {
+    meaning: 'The server is out of memory (maxmemory) and refuses writes.',
+    hint: 'Raise maxmemory or choose an eviction policy; work waits and goes on when there is room.',
+    retryable: true,
+  },
+  CONNECT_PERMISSION: {
+    meaning: 'The ACL of the user does not allow a command that Gearmill needs.',
+    hint: 'docs/operations.md lists the commands and key patterns to allow.',
+  },
+  SERVER_NOT_FOUND: {
+    meaning: 'Neither valkey-server nor redis-server is on PATH.',
+    hint: 'Install one: `sudo apt-get install redis-tools`, `brew install valkey`, or `apk add valkey`.',
+  },
+  SERVER_START: {
+    meaning: 'The private server did not start.',
+    hint: 'The message holds the last lines of its log.',
+  },
+  CAPTURE_UNSUPPORTED: {
+    meaning: 'A shipped function captures a value that cannot travel to another process.',
+    hint: 'Make it in the executor: .with({ name: onWorker(() => ...) }).',
+  },
+  CAPTURE_THIS: {
+    meaning: 'A shipped function uses `this` or `arguments` of the place where it was written.',
+    hint: 'Copy what it needs into a const first.',
+  },
+  CAPTURE_IMPORT_META: {
+    meaning: 'A shipped function uses `import.meta`, `require`, `__dirname` or `__filename`.',
+    hint: 'Compute the value outside of the function and capture it.',
+  },
+  CAPTURE_PRIVATE: {
+    meaning: 'A captured object has #private fields, which no other code can read.',
+    hint: 'Make it in the executor: .with({ name: onWorker(() => ...) }).',
+  },
+  CAPTURE_UNKNOWN: {
+    meaning: 'A name in a shipped function could not be resolved to a value.',
+    hint: 'Declare it where the function can see it; names used only in eval() cannot be found.',
+  },
+  CAPTURE_SOURCE: {
+    meaning: 'The source of a function could not be read or parsed.',
+    hint: 'Native and bound-native functions cannot travel; wrap them in an arrow function.',
+  },
+  CAPTURE_INSPECTOR: {
+    meaning: 'node:inspector is not available, so captured variables cannot be read.',
+    hint: 'Run Node without the permission model, or allow the inspector.',
+  },
+  CAPTURE_PACKAGE: {
+    meaning: 'A worker does not have a package that a function imports, or has another major version.',
+    hint: 'Install the package beside the worker.',
+  },
+  CAPTURE_SIGNATURE: {
+    meaning: 'Code in Redis is not signed with the GEARMILL_SECRET of this worker.',
+    hint: 'Set the same GEARMILL_SECRET for clients and workers.',
+  },
+  CAPTURE_LOAD: {
+    meaning: 'Shipped code could not be loaded in an executor.',
+    hint: 'The cause holds the error; the Node versions of client and worker may differ.',
+  },
+  PLAN_OPTION: {
+    meaning: 'An operation, reader or action was given an argument that is not allowed.',
+    hint: 'The message says what was expected and what came.',
+  },
+  PLAN_FILE: {
+    meaning: 'A file or directory cannot be read or written.',
+    hint: 'Check the path and the rights; relative paths are resolved where the pipeline is built.',
+  },
+  PLAN_NO_MATCH: {
+    meaning: 'A glob matched no file.',
+    hint: 'Check the pattern; an empty directory is fine, a missing one is not.',
+  },
+  PLAN_COLUMN: {
+    meaning: 'A file has no such column.',
+    hint: 'Check the name against the header line, or give the index (from 0).',
+  },
+  PLAN_CSV: {
+    meaning: 'A row of a CSV file is broken.',
+    hint: 'The message names file and line; other rows are processed.',
+  },
+  PLAN_JSON: {
+    meaning: 'A line of a JSON Lines file is not JSON.',
+    hint: 'The message names file and line; other lines are processed.',
+  },
+  PLAN_ENCODING: {
+    meaning: 'Bytes are not valid in the expected encoding.',
+    hint: 'Read with `binary: true`, or name the right encoding.',
+  },
+  PLAN_RECORD: {
+    meaning: 'A record cannot travel to another executor (structured clone does not carry it).',
+    hint: 'Map it to plain data before the operation that shuffles.',
+  },
+  PLAN_KEY_TYPE: {
+    meaning: 'A key holds another type than the operation needs.',
+    hint: 'Choose another key, or read with `{ type }`.',
+  },
+  EXECUTION_FAILED: {
+    meaning: 'Records of an execution failed; the error holds them, their errors and the good results.',
+    hint: 'Look at `error.errors`; run({ onError: "skip" }) returns results and errors together.',
+  },
+  EXECUTION_RECORD: {
+    meaning: 'A shipped function threw for a record.',
+    hint: 'The cause holds what was thrown; its stack ends with the line that built the pipeline.',
+  },
+  EXECUTION_EFFECT: {
+    meaning: 'A Redis command that a record asked for was refused by the server.',
+    hint: 'Mend the key, then replay the dead letter; it holds exactly the commands that were not applied.',
+  },
+  EXECUTION_EFFECT_REFUSED: {
+    meaning: 'A command is not one that an effect may be.',
+    hint: 'Effects are write commands with keys; administrative, blocking and dangerous ones are refused.',
+  },
+  EXECUTION_CRASHED: {
+    meaning: 'The executor died while it worked on a record or task, again and again.',
+    hint: 'The function ended its process or used memory beyond the limit of the machine.',
+  },
+  EXECUTION_TIMEOUT: {
+    meaning: 'A task was not done within its time limit.',
+    hint: 'Raise `timeoutMs`, or find what never ends: the error names record and task.',
+  },
+  EXECUTION_MEMORY: {
+    meaning: 'An executor used more memory than its limit, Buffers and WebAssembly included.',
+    hint: 'Raise `memoryMb`, or use less in the function that the error names.',
+  },
+  EXECUTION_ABORTED: {
+    meaning: 'The execution was aborted.',
+    hint: 'It was asked for, by abort(), a signal, or `gearmill abort`.',
+  },
+  EXECUTION_LOST: {
+    meaning: 'The server does not know the execution: it expired, was removed, or a restart rolled it back.',
+    hint: 'Run it again.',
+  },
+  EXECUTION_TOPOLOGY: {
+    meaning: 'Slots moved while a keyspace was read, and effects had been applied, so the stage cannot run again.',
+    hint: 'Run it again when the reshard is done.',
+  },
+  EXECUTION_BLOCK_LOST: {
+    meaning: 'A block on the data plane is missing or damaged, and making it again did not help.',
+    hint: 'Check the memory policy of the server (blocks need noeviction) or the shared directory.',
+  },
+  EXECUTION_NO_WORKER: {
+    meaning: 'No worker of the group has what a task needs.',
+    hint: 'Start `gearmill worker`, or install the missing package beside one.',
+  },
+} as const satisfies Record<string, CatalogueEntry>
+
+export type ErrorCode = keyof typeof catalogue
+type CodeOf<Family extends string> = Extract<ErrorCode, `${Family}_${string}`>
+
+export interface ErrorOptions {
+  readonly cause?: unknown
+  /** What to do; the default is the catalogue's. */
+  readonly hint?: string
+}
+
+/** The base of every error that Gearmill throws. */
+export class GearmillError extends Error {
+  readonly code: ErrorCode
+  readonly hint: string
+  readonly retryable: boolean
+
+  constructor(code: ErrorCode, message: string, options: ErrorOptions = {}) {
+    super(message, 'cause' in options ? { cause: options.cause } : undefined)
+    const entry: CatalogueEntry = catalogue[code]
+    this.code = code
+    this.hint = options.hint ?? entry.hint
+    this.retryable = entry.retryable === true
+    this.name = new.target.name
+  }
+}
+
+export class ConfigError extends GearmillError {
+  declare readonly code: CodeOf<'CONFIG'>
+  constructor(code: CodeOf<'CONFIG'>, message: string, options?: ErrorOptions) {
+    super(code, message, options)
+  }
+}
+
+export class ConnectError extends GearmillError {
+  declare readonly code: CodeOf<'CONNECT'>
+  constructor(code: CodeOf<'CONNECT'>, message: string, options?: ErrorOptions) {
+    super(code, message, options)
+  }
+}
+
+export class ServerError extends GearmillError {
+  declare readonly code: CodeOf<'SERVER'>
+  constructor(code: CodeOf<'SERVER'>, message: string, options?: ErrorOptions) {
+    super(code, message, options)
+  }
+}
+
+export class CaptureError extends GearmillError {
+  declare readonly code: CodeOf<'CAPTURE'>
+  constructor(code: CodeOf<'CAPTURE'>, message: string, options?: ErrorOptions) {
+    super(code, message, options)
+  }
+}
+
+export class PlanError extends GearmillError {
+  declare readonly code: CodeOf<'PLAN'>
+  constructor(code: CodeOf<'PLAN'>, message: string, options?: ErrorOptions) {
+    super(code, message, options)
+  }
+}
+
+/** One record (or task) that failed: what failed, where it came from, and what was thrown. */
+export class RecordError extends GearmillError {
+  declare readonly code: CodeOf<'EXECUTION'> | CodeOf<'PLAN'> | CodeOf<'CAPTURE'>
+  /** The input record, cut to a readable size; undefined where there is none (a task that died). */
+  readonly record: unknown
+  /** Where the record came from: `file:line`, a key, or `stage 1, task 4`. */
+  readonly place: string
+  /** The worker that ran it. */
+  readonly worker: string
+
+  constructor(
+    code: RecordError['code'],
+    message: string,
+    details: { readonly record?: unknown; readonly place?: string; readonly worker?: string } = {},
+    options?: ErrorOptions,
+  ) {
+    super(code, message, options)
+    this.record = details.record
+    this.place = details.place ?? ''
+    this.worker = details.worker ?? ''
+  }
+}
+
+/** An execution that did not succeed as a whole. `results` holds what did. */
+export class ExecutionError<T = unknown> extends GearmillError {
+  declare readonly code: CodeOf<'EXECUTION'> | CodeOf<'CAPTURE'> | CodeOf<'PLAN'>
+  readonly execution: string
+  readonly errors: readonly RecordError[]
+  readonly results: readonly T[]
+
+  constructor(
+    code: ExecutionError['code'],
+    message: string,
+    details: {
+      readonly execution: string
+      readonly errors?: readonly RecordError[]
+      readonly results?: readonly T[]
+    },
+    options?: ErrorOptions,
+  ) {
+    super(code, message, options)
+    this.execution = details.execution
+    this.errors = details.errors ?? []
+    this.results = details.results ?? []
+  }
+}
