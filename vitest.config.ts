@@ -1,0 +1,16 @@
+// The tests of `npm test`. They start real servers and processes: two files at a time, in processes of their own.
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    exclude: ['test/soak/**'],
+    pool: 'forks',
+    fileParallelism: true,
+    maxWorkers: 2,
+    globalSetup: ['scripts/build-before-tests.mjs'],
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    teardownTimeout: 20_000,
+  },
+})
