@@ -30,6 +30,7 @@ const checks = {
   types,
   layers: own('layers'),
   house: own('house'),
+  lock: own('lock'),
   exports: own('exports'),
   generated: own('generated'),
 }
