@@ -1,24 +1,16 @@
-// Finds a Redis or Valkey server program on this machine, or installs one through the system's package manager without
-// starting a service. Runs before the dependencies are installed, so it stands on Node alone.
+// Makes sure that there is a server program: the product's own search finds one, else it is installed through the system's
+// package manager, from packages that start no service.
 import { access, constants } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
-import { run, say, SetupError } from './paths.mjs'
+import { at, run, say, SetupError } from './paths.mjs'
 
-// Debian's *-tools packages bring the server without a service: *-check-rdb is the same program, which looks at argv[0].
-const programs = [
-  { name: 'valkey-server', argv0: 'valkey-server' },
-  { name: 'redis-server', argv0: 'redis-server' },
-  { name: 'valkey-check-rdb', argv0: 'valkey-server' },
-  { name: 'redis-check-rdb', argv0: 'redis-server' },
-]
-const oldest = { redis: [7, 0], valkey: [7, 2] }
-
-// The packages of each manager, best first. `update` refreshes the list of packages, which a new machine may not have.
+// The packages of each manager, best first. `refresh` fetches the list of packages, which a new machine may not have.
 const managers = [
   {
     program: 'apt-get',
+    // The package redis-server would start a service on port 6379; redis-tools holds the same program.
     packages: ['redis-tools', 'valkey-tools'],
-    update: ['update'],
+    refresh: ['update'],
     install: (name) => ['install', '-y', '--no-install-recommends', name],
   },
   { program: 'dnf', packages: ['valkey', 'redis'], install: (name) => ['install', '-y', name] },
@@ -29,88 +21,62 @@ const managers = [
   { program: 'brew', packages: ['valkey', 'redis'], install: (name) => ['install', name], asUser: true },
 ]
 
-async function onPath(program) {
-  for (const folder of (process.env.PATH ?? '').split(delimiter)) {
-    const path = join(folder || '.', program)
-    const usable = await access(path, constants.X_OK).then(
-      () => true,
-      () => false,
-    )
-    if (usable) return path
+async function isOnPath(program) {
+  const directories = (process.env.PATH ?? '').split(delimiter).filter((directory) => directory !== '')
+  const tries = directories.map((directory) => access(join(directory, program), constants.X_OK))
+  return (await Promise.allSettled(tries)).some((result) => result.status === 'fulfilled')
+}
+
+/** Why there is no server, as the product says it; undefined where there is one. Needs the build. */
+async function whyNoServer() {
+  const { findServer } = await import(at('dist/server/binary.js'))
+  try {
+    await findServer()
+    return undefined
+  } catch (error) {
+    if (error.code === 'SERVER_NOT_FOUND') return error
+    throw error
   }
+}
+
+/** Installs a server program where there is none. A name in GEARMILL_SERVER is the user's own matter. */
+export async function ensureServer() {
+  const reason = await whyNoServer()
+  if (reason === undefined) return
+  const manager = process.env.GEARMILL_SERVER ? undefined : await firstManager()
+  if (manager === undefined) throw new SetupError(`${reason.message}\n${reason.hint}`)
+
+  const direct = process.getuid?.() === 0 || manager.asUser === true
+  if (!direct && (await run('sudo', ['-n', 'true'])).code !== 0) {
+    throw new SetupError(`${reason.message}, and installing one asks for a password.\n${reason.hint}`)
+  }
+  say(`${reason.message}.`)
+  let output = ''
+  for (const name of manager.packages) {
+    output = await install(manager, name, direct)
+    if ((await whyNoServer()) === undefined) return
+  }
+  const { message, hint } = (await whyNoServer()) ?? reason
+  throw new SetupError(`${output.trim()}\n\n${message}\n${hint}`)
+}
+
+async function firstManager() {
+  for (const manager of managers) if (await isOnPath(manager.program)) return manager
   return undefined
 }
 
-/** The version a program reports as a server, or undefined where it is no server. */
-async function versionOf(path, argv0) {
-  const { code, output } = await run(path, ['--version'], { argv0 })
-  const match = / server v=(\d+)\.(\d+)\.(\d+)/i.exec(output)
-  return code === 0 && match ? [Number(match[1]), Number(match[2]), Number(match[3])] : undefined
-}
-
-async function findServer() {
-  const tooOld = []
-  for (const { name, argv0 } of programs) {
-    const path = await onPath(name)
-    if (path === undefined) continue
-    const version = await versionOf(path, argv0)
-    if (version === undefined) continue
-    const needed = oldest[argv0 === 'valkey-server' ? 'valkey' : 'redis']
-    const enough = version[0] > needed[0] || (version[0] === needed[0] && version[1] >= needed[1])
-    if (enough) return { path, version: version.join('.'), tooOld }
-    tooOld.push(`${path} is version ${version.join('.')}`)
-  }
-  return { tooOld }
-}
-
-/** Makes sure that there is a server program, installing one where there is none. */
-export async function ensureServer() {
-  const found = await findServer()
-  if (found.path !== undefined) return
-  const because =
-    found.tooOld.length > 0 ? found.tooOld.join('; ') : 'neither valkey-server nor redis-server is on PATH'
-
-  for (const manager of managers) {
-    if ((await onPath(manager.program)) === undefined) continue
-    await installWith(manager, because)
-    return
-  }
-  throw new SetupError(
-    `No usable server: ${because}, and no package manager that this script knows. ` +
-      'Gearmill needs redis-server >= 7.0 or valkey-server >= 7.2 on PATH; see https://valkey.io/download/',
-  )
-}
-
-async function installWith(manager, because) {
-  const root = process.getuid?.() === 0
-  const prefix = root || manager.asUser ? [] : ['sudo', '-n']
-  const typed = (args) => [...(root || manager.asUser ? [] : ['sudo']), manager.program, ...args].join(' ')
-  const byHand = `Install one with:\n  ${typed(manager.install(manager.packages[0]))}`
-  if (prefix.length > 0 && (await run('sudo', ['-n', 'true'])).code !== 0) {
-    throw new SetupError(`No usable server: ${because}, and installing one needs a password. ${byHand}`)
-  }
+async function install(manager, name, direct) {
+  const line = (args) => [...(direct ? [] : ['sudo', '-n']), manager.program, ...args]
   const execute = (args) => {
-    const [command, ...rest] = [...prefix, manager.program, ...args]
+    const [command, ...rest] = line(args)
     return run(command, rest, { env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } })
   }
-
-  let last = ''
-  for (const name of manager.packages) {
-    say(`No usable server: ${because}.`)
-    say(`Installing the package ${name} (no service is started): ${typed(manager.install(name))}`)
-    let result = await execute(manager.install(name))
-    if (result.code !== 0 && manager.update !== undefined) {
-      say(`Refreshing the list of packages first: ${typed(manager.update)}`)
-      await execute(manager.update)
-      result = await execute(manager.install(name))
-    }
-    last = result.output
-    const found = await findServer()
-    if (found.path !== undefined) {
-      say(`Server: ${found.path}, version ${found.version}`)
-      return
-    }
-    if (found.tooOld.length > 0) because = found.tooOld.join('; ')
+  say(`Installing the package ${name}, which starts no service: ${line(manager.install(name)).join(' ')}`)
+  let result = await execute(manager.install(name))
+  if (result.code !== 0 && manager.refresh !== undefined) {
+    say(`Refreshing the list of packages first: ${line(manager.refresh).join(' ')}`)
+    await execute(manager.refresh)
+    result = await execute(manager.install(name))
   }
-  throw new SetupError(`${last.trim()}\n\nNo usable server: ${because}. ${byHand}`)
+  return result.output
 }

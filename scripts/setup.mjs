@@ -1,4 +1,4 @@
-// Makes a clone ready to run, as far as it is not: Node's version, dependencies, a server program, the build.
+// Makes a clone ready to run, as far as it is not: Node's version, dependencies, the build, a server program.
 // Silent where there is nothing to do; says what it does before it does it.
 import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
@@ -6,12 +6,12 @@ import { ensureBuild } from './build.mjs'
 import { at, run, say, SetupError } from './paths.mjs'
 import { ensureServer } from './server.mjs'
 
-/** `build: 'strict'` fails on type errors; `'lenient'` prints them and goes on with what was emitted; `'none'` does not build. */
+/** `build: 'strict'` fails on type errors; `'lenient'` prints them and goes on with what was emitted. */
 export async function setup({ server = true, build = 'strict' } = {}) {
   checkNode()
   await ensureDependencies()
+  await ensureBuild({ strict: build === 'strict' })
   if (server) await ensureServer()
-  if (build !== 'none') await ensureBuild({ strict: build === 'strict' })
 }
 
 function checkNode() {
