@@ -6,11 +6,19 @@ import { at, fail, say } from './paths.mjs'
 
 /** Each generated file's path with its text. Reads dist, which has to belong to the sources. */
 export async function generate() {
-  const texts = new Map([['docs/errors.md', await errorTable()]])
+  const texts = new Map([
+    ['config.schema.json', await configSchema()],
+    ['docs/errors.md', await errorTable()],
+  ])
   for (const [path, text] of texts) {
     texts.set(path, await format(text, { ...(await resolveConfig(at(path))), filepath: at(path) }))
   }
   return texts
+}
+
+async function configSchema() {
+  const { jsonSchema } = await import(at('dist/config.js'))
+  return JSON.stringify(jsonSchema())
 }
 
 const cell = (text) => text.replaceAll('|', '\\|')
@@ -40,7 +48,7 @@ async function errorTable() {
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
   try {
     const { setup } = await import('./setup.mjs')
-    await setup({ server: false })
+    await setup({ server: false, build: 'lenient' })
     for (const [path, text] of await generate()) {
       await writeFile(at(path), text)
       say(path)
