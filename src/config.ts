@@ -17,7 +17,7 @@ export interface Config {
   readonly jobs: {
     /** Attempts per task before it counts as failed; 0: unlimited. Default: 3. */
     readonly maxAttempts: number
-    /** Milliseconds that one task may take. Default: 300,000. */
+    /** Milliseconds that one task may take; 0: no limit. Default: 300,000. */
     readonly timeoutMs: number
   }
   readonly matrix: {
@@ -60,7 +60,9 @@ const jobs = z.strictObject(
     maxAttempts: integer(0, 1_000_000)
       .describe('Attempts per task before it counts as failed; 0: unlimited. Default: 3.')
       .optional(),
-    timeoutMs: integer(1, longestTimer).describe('Milliseconds that one task may take. Default: 300000.').optional(),
+    timeoutMs: integer(0, longestTimer)
+      .describe('Milliseconds that one task may take; 0: no limit. Default: 300000.')
+      .optional(),
   },
   { error: 'an object' },
 )

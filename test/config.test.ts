@@ -133,7 +133,7 @@ describe('mistakes', () => {
   it.each([
     [{ executors: 'many' }, 'executors in FILE: expected an integer from 1 to 1024, got "many"'],
     [{ executors: 1.5 }, 'executors in FILE: expected an integer from 1 to 1024, got 1.5'],
-    [{ jobs: { timeoutMs: 0 } }, 'jobs.timeoutMs in FILE: expected an integer from 1 to 2147483647, got 0'],
+    [{ jobs: { timeoutMs: -1 } }, 'jobs.timeoutMs in FILE: expected an integer from 0 to 2147483647, got -1'],
     [{ jobs: 3 }, 'jobs in FILE: expected an object, got 3'],
     [{ namespace: '{a}' }, 'namespace in FILE: expected letters, digits and _ . : -, at most 64, got "{a}"'],
     [{ stores: { a: 5 } }, 'stores.a in FILE: expected a URL, got 5'],
