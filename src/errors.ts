@@ -52,6 +52,10 @@ export const catalogue = {
     meaning: 'The ACL of the user does not allow a command that Gearmill needs.',
     hint: 'docs/operations.md lists the commands and key patterns to allow.',
   },
+  CONNECT_REPLY: {
+    meaning: 'The server answered a command with an error.',
+    hint: 'The message is the server\'s own; WRONGTYPE, for one, means that a key holds another type than the command needs.',
+  },
   SERVER_NOT_FOUND: {
     meaning: 'Neither valkey-server nor redis-server is on PATH.',
     hint: 'Install one: `sudo apt-get install redis-tools`, `brew install valkey`, or `apk add valkey`.',
@@ -180,9 +184,66 @@ export const catalogue = {
     meaning: 'A block on the data plane is missing or damaged, and making it again did not help.',
     hint: 'Check the memory policy of the server (blocks need noeviction) or the shared directory.',
   },
+  EXECUTION_BLOCK_SPACE: {
+    meaning: 'There is no room for a block: the disk, or the quota of the user, is full.',
+    hint: 'Make room, or put the blocks elsewhere: `blocks: { dir }` in the configuration, or TMPDIR.',
+    retryable: true,
+  },
   EXECUTION_NO_WORKER: {
     meaning: 'No worker of the group has what a task needs.',
     hint: 'Start `gearmill worker`, or install the missing package beside one.',
+  },
+  BUFFER_CLOSED: {
+    meaning: 'A shared buffer, or a view or cursor on it, was used after close().',
+    hint: 'Close it when the last view is done with; get() gives plain objects that outlive it.',
+  },
+  BUFFER_FILE: {
+    meaning: 'The file of a shared buffer cannot be opened, mapped or written.',
+    hint: 'The cause says why: check the path, the rights and the free space.',
+  },
+  BUFFER_FORMAT: {
+    meaning: 'A file is not a shared buffer, or not one of the kind that was asked for.',
+    hint: 'Open arrays with openArray and maps with openMap; other files have to be built first.',
+  },
+  BUFFER_VERSION: {
+    meaning: 'A shared buffer was written by a newer version of the format.',
+    hint: 'Upgrade gearmill in the process that reads.',
+  },
+  BUFFER_CORRUPT: {
+    meaning: 'A shared buffer is truncated or damaged: an offset, a length or a tag in it is not possible.',
+    hint: 'Build the file again; verify() checks a whole file against its checksums.',
+  },
+  BUFFER_CHECKSUM: {
+    meaning: 'The header, the directory or a segment of a shared buffer does not have its checksum.',
+    hint: 'The file was damaged on its way: copy or build it again.',
+  },
+  BUFFER_SCHEMA: {
+    meaning: 'A schema is not valid, or does not fit the schema in the file.',
+    hint: 'Attributes may be added and removed; a type may only change to one that holds every value of the old one.',
+  },
+  BUFFER_VALUE: {
+    meaning: 'A value does not fit its schema.',
+    hint: 'The message names the path to the value, what was expected and what came.',
+  },
+  BUFFER_RANGE: {
+    meaning: 'There is no object at that place of a shared buffer.',
+    hint: 'Places run from 0 to length - 1; negative ones count from the end.',
+  },
+  BUFFER_TOO_LARGE: {
+    meaning: 'One object, or one part of it, is larger than a segment (1 GiB at most).',
+    hint: 'Split the object, or raise segmentBytes if it was lowered.',
+  },
+  BUFFER_READ_ONLY: {
+    meaning: 'Something was written to that cannot be written in place.',
+    hint: 'Open with { writable: true }; only numbers, booleans and dates that are present can change in place.',
+  },
+  BUFFER_OPTION: {
+    meaning: 'An option or argument of a shared buffer is not allowed.',
+    hint: 'The message says what was expected and what came.',
+  },
+  BUFFER_PLATFORM: {
+    meaning: 'The operating system cannot do what was asked (shared writable maps, file locks).',
+    hint: 'On Windows shared buffers are read-only copies in memory; write on Linux or macOS.',
   },
 } as const satisfies Record<string, CatalogueEntry>
 
@@ -242,6 +303,14 @@ export class CaptureError extends GearmillError {
 export class PlanError extends GearmillError {
   declare readonly code: CodeOf<'PLAN'>
   constructor(code: CodeOf<'PLAN'>, message: string, options?: ErrorOptions) {
+    super(code, message, options)
+  }
+}
+
+/** Shared buffers: files, schemas and values. */
+export class BufferError extends GearmillError {
+  declare readonly code: CodeOf<'BUFFER'>
+  constructor(code: CodeOf<'BUFFER'>, message: string, options?: ErrorOptions) {
     super(code, message, options)
   }
 }

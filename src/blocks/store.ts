@@ -1,4 +1,5 @@
 // The data plane's interface: immutable bytes under an id, written once, read by any executor, gone with their execution.
+import { type ErrorOptions, GearmillError } from '../errors.ts'
 
 /** Writes one block in frames; nothing is visible to readers before `close()`. */
 export interface BlockWriter {
@@ -23,12 +24,12 @@ export interface BlockStore {
 }
 
 /** Thrown by `read`: caught by the engine, which runs the stage again that made the block. */
-export class BlockMissingError extends Error {
+export class BlockMissingError extends GearmillError {
+  declare readonly code: 'EXECUTION_BLOCK_LOST'
   readonly owner: string
   readonly block: string
-  constructor(owner: string, block: string, cause?: unknown) {
-    super(`block ${owner}/${block} is missing or damaged`, cause === undefined ? undefined : { cause })
-    this.name = 'BlockMissingError'
+  constructor(owner: string, block: string, reason = 'it is not there', options?: ErrorOptions) {
+    super('EXECUTION_BLOCK_LOST', `block ${owner}/${block}: ${reason}`, options)
     this.owner = owner
     this.block = block
   }

@@ -140,7 +140,8 @@ function partsOf(value: unknown): [path: string, part: unknown][] {
 }
 
 function show(key: unknown): string {
-  return typeof key === 'string' ? JSON.stringify(key) : typeof key === 'object' ? '...' : String(key)
+  if (typeof key === 'string') return JSON.stringify(key)
+  return typeof key === 'number' || typeof key === 'bigint' ? String(key) : '...'
 }
 
 function describe(value: unknown): string {

@@ -25,7 +25,7 @@ export function decodePlain(bytes: Uint8Array): unknown[] {
 }
 
 // The objects of the record that is walked over: one that is met again is shared or part of a cycle.
-let met: object[] = []
+const met: object[] = []
 const fewObjects = 16
 let many: Set<object> | undefined
 
