@@ -3,7 +3,10 @@
 
 /** A command or function argument. Numbers are sent as their decimal text. */
 export type Argument = string | number | Uint8Array
-/** A reply as the protocol has it; bulk strings are strings, or Buffers where `binary` was asked for. */
+/**
+ * A reply as the protocol (RESP3) has it. Bulk strings are strings, and maps Maps; where `binary` was asked for, bulk strings
+ * are Buffers, and maps arrive as flat lists of keys and values, so that keys keep their bytes.
+ */
 export type Reply = string | number | boolean | null | Buffer | Reply[] | Map<Reply, Reply>
 
 export interface CallOptions {

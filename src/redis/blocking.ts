@@ -1,0 +1,87 @@
+// A connection of its own for blocking reads from the owner of one key. It follows the key: a broken connection, or an
+// owner that is none any more, costs the command that meets it; the next command finds the owner anew.
+import { setTimeout as delay } from 'node:timers/promises'
+import { ConnectError } from '../errors.ts'
+import { encode, send, type ClientSettings } from './client.ts'
+import { Connection } from './connection.ts'
+import type { Argument, BlockingConnection, CallOptions, Reply } from './deployment.ts'
+import { judge, toConnectError } from './failures.ts'
+import { untilAborted, type Router } from './router.ts'
+import { addressLabel } from './url.ts'
+
+/** How long a command waits for the connection before it gives control back to the caller's loop. */
+const patienceMs = 1000
+
+export class OwnConnection implements BlockingConnection {
+  readonly #router: Router
+  readonly #slot: number
+  readonly #settings: ClientSettings
+  readonly #onClose: () => void
+  #connection: Connection | undefined
+  #closed = false
+
+  constructor(router: Router, slot: number, settings: ClientSettings, onClose: () => void) {
+    this.#router = router
+    this.#slot = slot
+    this.#settings = settings
+    this.#onClose = onClose
+    this.#connect()
+  }
+
+  async command(args: readonly Argument[], options?: CallOptions): Promise<Reply> {
+    const signal = options?.signal
+    signal?.throwIfAborted()
+    if (this.#closed || this.#router.closed) throw new ConnectError('CONNECT_CLOSED', 'the connection was closed')
+    const connection = this.#connect()
+    if (connection?.client === undefined) await (connection?.ready(patienceMs) ?? delay(patienceMs))
+    const client = connection?.client
+    if (client === undefined) {
+      await this.#router.refreshQuietly()
+      const label = connection?.label ?? 'the server'
+      throw new ConnectError('CONNECT_LOST', `${label} is not there now`, { cause: connection?.lastError })
+    }
+    const reply = send(client, encode(args), options)
+    try {
+      return await (signal === undefined ? reply : untilAborted(reply, signal))
+    } catch (error) {
+      if (signal?.aborted === true) {
+        // The server still holds the read: only the end of the connection takes it back.
+        this.#drop()
+        throw error
+      }
+      if (this.#closed) throw new ConnectError('CONNECT_CLOSED', 'the connection was closed', { cause: error })
+      const { kind } = judge(error)
+      const moved = kind === 'moved' || kind === 'refresh' || isUnblocked(error)
+      if (moved) await this.#router.refreshQuietly()
+      if (kind === 'refused' && !isUnblocked(error)) throw toConnectError(error, connection?.label ?? 'the server')
+      const why = error instanceof Error ? error.message : String(error)
+      throw new ConnectError('CONNECT_LOST', `a read was cut off: ${why}`, { cause: error })
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#drop()
+    this.#onClose()
+  }
+
+  /** The connection to the present owner. */
+  #connect(): Connection | undefined {
+    const address = this.#router.addressOf(this.#slot)
+    if (address === undefined) return this.#connection
+    if (this.#connection?.label === addressLabel(address)) return this.#connection
+    this.#drop()
+    this.#connection = Connection.start(address, this.#settings)
+    return this.#connection
+  }
+
+  #drop(): void {
+    this.#connection?.destroy()
+    this.#connection = undefined
+  }
+}
+
+/** The server ends a blocked read when its key moves to another node. */
+function isUnblocked(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith('UNBLOCKED')
+}

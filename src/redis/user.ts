@@ -1,0 +1,172 @@
+// `mill.redis`: the user's own commands, named and typed as node-redis has them, the same on a server and on a cluster.
+import { PlanError } from '../errors.ts'
+import { send, type Client } from './client.ts'
+import { RedisDeployment } from './connect.ts'
+import type { Deployment, Reply } from './deployment.ts'
+import { mayResend } from './resend.ts'
+import { slotOf } from './slots.ts'
+import { userCommands, type UserCommandName } from './user-commands.ts'
+import type { Router, SendPolicy, Target } from './router.ts'
+
+type Key = string | Buffer
+
+/**
+ * Commands of the same tick share a round trip. A cluster runs `del`, `unlink`, `exists`, `touch`, `mGet` and `mSet` over
+ * any keys, slot by slot; other commands with several keys need keys of one slot. While the server restarts, commands that
+ * were not sent wait for it; of those under way, reads are sent again and others reject with `CONNECT_LOST`.
+ */
+export interface UserRedis extends Pick<Client, UserCommandName> {
+  /** Any command. In a cluster it goes to the owner of its first key, or to the first shard if it has none. */
+  sendCommand(args: readonly Key[]): Promise<Reply>
+}
+
+/** The user's commands on a deployment; closed with it. */
+export function userRedis(deployment: Deployment): UserRedis {
+  if (!(deployment instanceof RedisDeployment)) {
+    throw new PlanError('PLAN_OPTION', 'expected a deployment made by connectDeployment()')
+  }
+  const commands = new UserCommands(deployment)
+  const methods: Record<string, unknown> = {}
+  for (const [name, keyOf] of Object.entries(userCommands)) {
+    methods[name] = (...args: readonly unknown[]) => commands.run(name, keyOf(args), args)
+  }
+  methods.del = (keys: Key | Key[]) => commands.sum('del', keys)
+  methods.unlink = (keys: Key | Key[]) => commands.sum('unlink', keys)
+  methods.exists = (keys: Key | Key[]) => commands.sum('exists', keys)
+  methods.touch = (keys: Key | Key[]) => commands.sum('touch', keys)
+  methods.mGet = (keys: Key[]) => commands.mGet(keys)
+  methods.mSet = (pairs: MSetPairs) => commands.mSet(pairs)
+  methods.sendCommand = (args: readonly Key[]) => commands.sendCommand(args)
+  // One method per name of the table is there; what each returns is what the client's method of that name does.
+  return Object.freeze(methods) as unknown as UserRedis
+}
+
+type MSetPairs = readonly (readonly [Key, Key])[] | readonly Key[] | Readonly<Record<string, Key>>
+type Methods = Readonly<Record<string, ((...args: readonly unknown[]) => Promise<unknown>) | undefined>>
+
+class UserCommands {
+  readonly #deployment: RedisDeployment
+  readonly #router: Router
+  /** Of sendCommand: where a command has its first key; 0: nowhere; -1: the server must be asked each time. */
+  readonly #firstKeys = new Map<string, Promise<number>>()
+
+  constructor(deployment: RedisDeployment) {
+    this.#deployment = deployment
+    this.#router = deployment.router
+  }
+
+  run(name: string, key: unknown, args: readonly unknown[]): Promise<unknown> {
+    return this.#router.run(this.#target(key), (client) => invoke(client, name, args), policyOf(name))
+  }
+
+  async sum(name: string, keys: Key | readonly Key[]): Promise<number> {
+    const counts = await Promise.all(
+      this.#bySlot(asArray(keys)).map((group) => this.run(name, group.keys[0], [group.keys])),
+    )
+    return counts.reduce<number>((total, count) => total + Number(count), 0)
+  }
+
+  async mGet(keys: readonly Key[]): Promise<unknown[]> {
+    const values: unknown[] = Array.from({ length: keys.length })
+    await Promise.all(
+      this.#bySlot(keys).map(async (group) => {
+        const part = await this.run('mGet', group.keys[0], [group.keys])
+        if (Array.isArray(part)) for (const [i, at] of group.positions.entries()) values[at] = part[i]
+      }),
+    )
+    return values
+  }
+
+  async mSet(input: MSetPairs): Promise<unknown> {
+    const pairs = pairsOf(input)
+    const groups = this.#bySlot(pairs.map(([key]) => key))
+    const replies = await Promise.all(
+      groups.map((group) => this.run('mSet', group.keys[0], [group.positions.map((at) => pairs[at])])),
+    )
+    return replies[0] ?? 'OK'
+  }
+
+  async sendCommand(args: readonly Key[]): Promise<Reply> {
+    const target = this.#deployment.topology.cluster ? await this.#targetOf(args) : this.#target(undefined)
+    return this.#router.run(target, (client) => send(client, [...args]), policyOf(String(args[0])))
+  }
+
+  /** Without a cluster there is one group, and no slot is computed. */
+  #bySlot(keys: readonly Key[]): { readonly keys: Key[]; readonly positions: number[] }[] {
+    const groups = new Map<number, { keys: Key[]; positions: number[] }>()
+    for (const [at, key] of keys.entries()) {
+      const slot = this.#deployment.topology.cluster ? slotOf(key) : 0
+      let group = groups.get(slot)
+      if (group === undefined) groups.set(slot, (group = { keys: [], positions: [] }))
+      group.keys.push(key)
+      group.positions.push(at)
+    }
+    return [...groups.values()]
+  }
+
+  #target(key: unknown): Target {
+    if (!this.#deployment.topology.cluster) return { slot: 0 }
+    if (typeof key === 'string' || Buffer.isBuffer(key)) return { slot: slotOf(key) }
+    return { shard: this.#deployment.topology.shards[0]?.id ?? '' }
+  }
+
+  async #targetOf(args: readonly Key[]): Promise<Target> {
+    const name = String(args[0]).toUpperCase()
+    let position = this.#firstKeys.get(name)
+    if (position === undefined) {
+      position = this.#firstKeyOf(name)
+      this.#firstKeys.set(name, position)
+      position.catch(() => this.#firstKeys.delete(name))
+    }
+    const first = await position
+    if (first > 0) return this.#target(args[first])
+    if (first === 0) return this.#target(undefined)
+    const keys = await this.#ask(['COMMAND', 'GETKEYS', ...args])
+    return this.#target(Array.isArray(keys) ? keys[0] : undefined)
+  }
+
+  async #firstKeyOf(name: string): Promise<number> {
+    const reply = await this.#ask(['COMMAND', 'INFO', name])
+    const info = Array.isArray(reply) ? reply[0] : null
+    if (!Array.isArray(info)) return 0
+    const [, , flags, first, , , , , , subcommands] = info
+    if (Array.isArray(flags) && flags.includes('movablekeys')) return -1
+    // Where a command has no key itself, its subcommands (XINFO STREAM key) have theirs in one place, or none.
+    const nested = Array.isArray(subcommands) ? subcommands.map((sub) => (Array.isArray(sub) ? Number(sub[3]) : 0)) : []
+    return Math.max(Number(first), 0, ...nested)
+  }
+
+  #ask(args: readonly Key[]): Promise<Reply> {
+    return this.#router.run(this.#target(undefined), (client) => send(client, [...args]), { resend: true })
+  }
+}
+
+function invoke(client: Client, name: string, args: readonly unknown[]): Promise<unknown> {
+  const method = (client as unknown as Methods)[name]
+  if (method === undefined) throw new PlanError('PLAN_OPTION', `the client has no command ${name}`)
+  return method.apply(client, [...args])
+}
+
+function policyOf(name: string): SendPolicy {
+  return { resend: mayResend(name) }
+}
+
+function asArray(keys: Key | readonly Key[]): readonly Key[] {
+  return typeof keys === 'string' || Buffer.isBuffer(keys) ? [keys] : keys
+}
+
+function pairsOf(input: MSetPairs): readonly (readonly [Key, Key])[] {
+  if (!Array.isArray(input)) return Object.entries(input)
+  const list: readonly (Key | readonly [Key, Key])[] = input
+  const pairs: (readonly [Key, Key])[] = []
+  for (let i = 0; i < list.length; i++) {
+    const item = list[i]
+    if (item === undefined) continue
+    if (typeof item !== 'string' && !Buffer.isBuffer(item)) pairs.push(item)
+    else {
+      const value = list[++i]
+      if (typeof value === 'string' || Buffer.isBuffer(value)) pairs.push([item, value])
+    }
+  }
+  return pairs
+}
