@@ -2,12 +2,14 @@
 import { writeFile } from 'node:fs/promises'
 import { pathToFileURL } from 'node:url'
 import { format, resolveConfig } from 'prettier'
+import { cliReference } from './cli-reference.mjs'
 import { at, fail, say } from './paths.mjs'
 
 /** Each generated file's path with its text. Reads dist, which has to belong to the sources. */
 export async function generate() {
   const texts = new Map([
     ['config.schema.json', await configSchema()],
+    ['docs/cli.md', await cliReference()],
     ['docs/errors.md', await errorTable()],
   ])
   for (const [path, text] of texts) {

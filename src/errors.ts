@@ -17,6 +17,10 @@ export const catalogue = {
     meaning: 'gearmill.config.json could not be read or is not JSON.',
     hint: 'Mend the file, or remove it to run on defaults.',
   },
+  CONFIG_TYPESCRIPT: {
+    meaning: 'A TypeScript file cannot be run: neither tsx nor type stripping is there.',
+    hint: 'Install tsx (`npm install --save-dev tsx`), or use Node 22.18 or newer.',
+  },
   CONNECT_REFUSED: {
     meaning: 'No server answers at the address.',
     hint: 'Check the URL and that the server runs; `gearmill doctor --url URL` says what it finds.',
@@ -54,7 +58,7 @@ export const catalogue = {
   },
   CONNECT_REPLY: {
     meaning: 'The server answered a command with an error.',
-    hint: 'The message is the server\'s own; WRONGTYPE, for one, means that a key holds another type than the command needs.',
+    hint: "The message is the server's own; WRONGTYPE, for one, means that a key holds another type than the command needs.",
   },
   SERVER_NOT_FOUND: {
     meaning: 'Neither valkey-server nor redis-server is on PATH.',

@@ -1,0 +1,25 @@
+// Whether workers of a group are alive: they announce themselves in every lane.
+import { laneKeys } from '../../engine/keys.ts'
+import type { Deployment } from '../../redis/deployment.ts'
+import { laneTags } from '../../redis/lanes.ts'
+import { itemsOf, numberOf, textMapOf, textOf } from '../../redis/replies.ts'
+import { ok, warn, type Finding } from './finding.ts'
+
+export async function examineWorkers(deployment: Deployment, namespace: string, group: string): Promise<Finding> {
+  const executors = new Map<string, number>()
+  for (const tag of laneTags(deployment, deployment.topology)) {
+    const { live } = laneKeys(namespace, tag, group)
+    // The server's clock: the scores are its own.
+    const [seconds, micros] = itemsOf(await deployment.command(live, ['TIME']))
+    const now = numberOf(seconds) * 1000 + Math.floor(numberOf(micros) / 1000)
+    const workers = itemsOf(await deployment.command(live, ['ZRANGE', live, now, '+inf', 'BYSCORE']))
+    const counts = textMapOf(await deployment.command(live, ['HGETALL', `${live}:n`]))
+    for (const worker of workers.map(textOf)) executors.set(worker, Number(counts.get(worker) ?? 0))
+  }
+  if (executors.size === 0) {
+    const advice = "`gearmill worker` starts one; a script that runs with workers: 'local' (the default) needs none."
+    return warn('workers', `none of the group '${group}' is alive`, advice)
+  }
+  const sum = [...executors.values()].reduce((total, count) => total + count, 0)
+  return ok('workers', `${executors.size} of the group '${group}' with ${sum} executors`)
+}

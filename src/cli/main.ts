@@ -1,0 +1,26 @@
+#!/usr/bin/env node
+// The program `gearmill`: connects the command line to this process.
+import { runCli } from './program.ts'
+
+const interruption = new AbortController()
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => {
+    // The second time is meant: no waiting for what the command still tidies up.
+    if (interruption.signal.aborted) process.exit(signal === 'SIGINT' ? 130 : 143)
+    interruption.abort(signal)
+  })
+}
+// `gearmill ... | head`: who reads no more wants no more.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+  process.exit(0)
+})
+
+process.exitCode = await runCli(process.argv.slice(2), {
+  stdout: process.stdout,
+  stderr: process.stderr,
+  env: process.env,
+  cwd: process.cwd(),
+  signal: interruption.signal,
+  exitCode: 0,
+})

@@ -1,0 +1,10 @@
+// The version of this package, from its package.json: two folders up, from src and from dist alike.
+import { readFileSync } from 'node:fs'
+import { z } from 'zod'
+
+const manifest = z.object({ version: z.string() })
+
+export function version(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
+  return manifest.parse(JSON.parse(text)).version
+}
