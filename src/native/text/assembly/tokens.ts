@@ -1,0 +1,289 @@
+// Values to tokens to a counter (or to a column), in batches.
+//
+// Tokens are queued as spans first, then hashed, then looked up: three short loops instead of a long one. The second
+// loop also reads the entry that each token will need, so that up to a queue of cache misses are under way at once.
+import {
+  COUNTER_BITS,
+  COUNTER_TABLE,
+  COUNTER_TOKENS,
+  LOWER_ASCII,
+  SPAN_BYTES,
+  SPAN_DEFERRED,
+  TOKENS_BYTE,
+  TOKENS_BYTES,
+  TOKENS_WORDS,
+} from '../layout'
+import { Scan, isAscii, lowerAscii } from './scan'
+import { ENTRY_SHIFT, Hash, addOne, hashLong, reserve } from './table'
+import { isUtf8 } from './utf8'
+
+const QUEUE: u32 = 512
+
+const queue = memory.data((512 + 66) * 8, 64)
+const hashes = memory.data((512 + 66) * 4, 64)
+let queued: usize = queue
+
+/** What tokens go to: a counter, or (0) the column being written. */
+let sink: usize = 0
+let failed: bool = false
+/** Keeps the optimiser from dropping the reads that fetch entries. */
+let touched: u32 = 0
+
+let columnBytes: usize = 0
+let columnOffsets: usize = 0
+let columnStart: usize = 0
+
+let separator: usize = 0
+let separatorLength: u32 = 0
+
+export function setSeparator(at: usize, length: u32): void {
+  separator = at
+  separatorLength = length
+}
+
+/**
+ * Makes values ready: lower-cases them in place where asked, and marks those that WebAssembly must leave alone (invalid
+ * UTF-8; not ASCII where lower-casing is asked) as deferred. Returns the number of these.
+ */
+export function prepare(spans: usize, count: u32, lower: u32): u32 {
+  let deferred: u32 = 0
+  const end = spans + count * SPAN_BYTES
+  for (let span = spans; span < end; span += SPAN_BYTES) {
+    const at: usize = load<u32>(span)
+    const length = load<u32>(span, 4)
+    if (isAscii(at, length)) {
+      if (lower == LOWER_ASCII) lowerAscii(at, length)
+    } else if (lower == LOWER_ASCII || !isUtf8(at, length)) {
+      store<u32>(span, length | SPAN_DEFERRED, 4)
+      deferred++
+    }
+  }
+  return deferred
+}
+
+/** Counts the tokens of values. False: the memory is at its limit. */
+export function countTokens(counter: usize, spans: usize, count: u32, mode: u32): bool {
+  begin(counter)
+  tokenize(spans, count, mode)
+  flush()
+  return !failed
+}
+
+/** Writes the tokens of values as a column. Returns the number of tokens; offsets has one entry more. */
+export function columnTokens(bytes: usize, offsets: usize, spans: usize, count: u32, mode: u32): u32 {
+  begin(0)
+  columnBytes = bytes
+  columnStart = bytes
+  columnOffsets = offsets
+  tokenize(spans, count, mode)
+  flush()
+  store<u32>(columnOffsets, (columnBytes - columnStart) as u32)
+  return ((columnOffsets - offsets) >> 2) as u32
+}
+
+/** Adds weighted keys: spans with one f64 each. False: the memory is at its limit. */
+export function addWeighted(counter: usize, spans: usize, weights: usize, count: u32): bool {
+  begin(counter)
+  let done: u32 = 0
+  while (done < count) {
+    const n = min(count - done, QUEUE)
+    memory.copy(queue, spans + done * SPAN_BYTES, n * SPAN_BYTES)
+    queued = queue + n * SPAN_BYTES
+    insert(n, weights + ((done as usize) << 3))
+    if (failed) return false
+    done += n
+  }
+  queued = queue
+  return true
+}
+
+/** Offsets of a column to spans; `base` is where the byte of offset 0 would be. */
+export function spansOf(offsets: usize, count: u32, base: usize, spans: usize): void {
+  let from: usize = load<u32>(offsets)
+  for (let i: u32 = 0; i < count; i++) {
+    offsets += 4
+    const to: usize = load<u32>(offsets)
+    store<u32>(spans, (base + from) as u32)
+    store<u32>(spans, (to - from) as u32, 4)
+    spans += SPAN_BYTES
+    from = to
+  }
+}
+
+function begin(counter: usize): void {
+  sink = counter
+  failed = false
+  queued = queue
+}
+
+function tokenize(spans: usize, count: u32, mode: u32): void {
+  const end = spans + count * SPAN_BYTES
+  const byte = i8x16.splat(mode == TOKENS_BYTE ? load<i8>(separator) : 0)
+  for (let span = spans; span < end; span += SPAN_BYTES) {
+    const length = load<u32>(span, 4)
+    if (length >= SPAN_DEFERRED) continue
+    const at: usize = load<u32>(span)
+    if (mode == TOKENS_BYTE) splitByte(at, length, byte)
+    else if (mode == TOKENS_WORDS) splitBlanks(at, length)
+    else if (mode == TOKENS_BYTES) splitBytes(at, length)
+    else push(at, length)
+    if (queued >= queue + QUEUE * SPAN_BYTES) flush()
+  }
+}
+
+class Queue {
+  @inline static push(at: usize, length: u32): void {
+    store<u64>(queued, (at as u64) | ((length as u64) << 32))
+    queued += SPAN_BYTES
+  }
+}
+
+function push(at: usize, length: u32): void {
+  Queue.push(at, length)
+}
+
+function splitByte(at: usize, length: u32, byte: v128): void {
+  const end = at + length
+  let start = at
+  while (at < end) {
+    let found = Scan.equal(at, byte) & Scan.below(end - at)
+    if (queued >= queue + QUEUE * SPAN_BYTES) flush()
+    while (found != 0) {
+      const stop = at + (ctz(found) as usize)
+      Queue.push(start, (stop - start) as u32)
+      start = stop + 1
+      found &= found - 1
+    }
+    at += 64
+  }
+  Queue.push(start, (end - start) as u32)
+}
+
+function splitBytes(at: usize, length: u32): void {
+  const end = at + length
+  const width: usize = separatorLength
+  const first = i8x16.splat(load<i8>(separator))
+  const second = i8x16.splat(load<i8>(separator, 1))
+  let start = at
+  while (at < end) {
+    let found = Scan.equal(at, first) & Scan.equal(at + 1, second) & Scan.below(end - at)
+    if (queued >= queue + QUEUE * SPAN_BYTES) flush()
+    while (found != 0) {
+      const stop = at + (ctz(found) as usize)
+      found &= found - 1
+      // Separators do not overlap: one that begins inside the last one is none.
+      if (stop < start || stop + width > end || memory.compare(stop, separator, width) != 0) continue
+      Queue.push(start, (stop - start) as u32)
+      start = stop + width
+    }
+    at += 64
+  }
+  Queue.push(start, (end - start) as u32)
+}
+
+/** Words: what lies between blanks. All bytes of a blank count as separators, and empty tokens are dropped. */
+function splitBlanks(at: usize, length: u32): void {
+  const end = at + length
+  let start = at
+  /** Bits of a blank that began in the block before. */
+  let carried: u64 = 0
+  while (at < end) {
+    let found = Scan.blanks(at) | carried
+    carried = 0
+    const high = Scan.high(at)
+    if (high != 0) {
+      let leads = Scan.leads(at) & Scan.below(end - at)
+      while (leads != 0) {
+        const bit = ctz(leads)
+        leads &= leads - 1
+        const width = blankAt(at + (bit as usize))
+        if (width != 0) {
+          const bits: u64 = ((1 as u64) << (width as u64)) - 1
+          found |= bits << bit
+          if (bit + width > 64) carried = bits >> (64 - bit)
+        }
+      }
+    }
+    found &= Scan.below(end - at)
+    if (queued >= queue + QUEUE * SPAN_BYTES) flush()
+    while (found != 0) {
+      const stop = at + (ctz(found) as usize)
+      store<u64>(queued, (start as u64) | (((stop - start) as u64) << 32))
+      if (stop != start) queued += SPAN_BYTES
+      start = stop + 1
+      found &= found - 1
+    }
+    at += 64
+  }
+  if (start < end) Queue.push(start, (end - start) as u32)
+}
+
+/** The length of the blank character outside of ASCII at `at` (valid UTF-8), or 0: what \s of JavaScript matches. */
+function blankAt(at: usize): u64 {
+  const lead = load<u8>(at)
+  if (lead == 0xc2) return load<u8>(at, 1) == 0xa0 ? 2 : 0
+  const rest = ((load<u8>(at, 1) as u32) << 8) | (load<u8>(at, 2) as u32)
+  if (lead == 0xe2) {
+    // U+2000 to U+200A, U+2028, U+2029, U+202F, U+205F
+    const blank =
+      (rest >= 0x8080 && rest <= 0x808a) || rest == 0x80a8 || rest == 0x80a9 || rest == 0x80af || rest == 0x819f
+    return blank ? 3 : 0
+  }
+  if (lead == 0xe1) return rest == 0x9a80 ? 3 : 0 // U+1680
+  if (lead == 0xe3) return rest == 0x8080 ? 3 : 0 // U+3000
+  if (lead == 0xef) return rest == 0xbbbf ? 3 : 0 // U+FEFF
+  return 0
+}
+
+function flush(): void {
+  const count = ((queued - queue) / SPAN_BYTES) as u32
+  queued = queue
+  if (failed || count == 0) return
+  if (sink != 0) insert(count, 0)
+  else write(count)
+}
+
+function insert(count: u32, weights: usize): void {
+  if (!reserve(sink, count)) {
+    failed = true
+    return
+  }
+  const shift = 32 - load<u32>(sink, COUNTER_BITS)
+  const table: usize = load<u32>(sink, COUNTER_TABLE)
+  let seen: u32 = 0
+  let total: f64 = 0
+  for (let i: usize = 0; i < count; i++) {
+    const at: usize = load<u32>(queue + (i << 3))
+    const length = load<u32>(queue + (i << 3), 4)
+    const hash = length <= 16 ? Hash.short(Scan.head(at, length)) : hashLong(at, length)
+    store<u32>(hashes + (i << 2), hash)
+    seen ^= load<u32>(table + (((hash >> shift) as usize) << ENTRY_SHIFT), 16)
+  }
+  touched = seen
+  for (let i: usize = 0; i < count; i++) {
+    const at: usize = load<u32>(queue + (i << 3))
+    const length = load<u32>(queue + (i << 3), 4)
+    const weight = weights == 0 ? 1 : load<f64>(weights + (i << 3))
+    total += weight
+    if (!addOne(sink, at, length, load<u32>(hashes + (i << 2)), weight)) {
+      failed = true
+      return
+    }
+  }
+  store<f64>(sink, load<f64>(sink, COUNTER_TOKENS) + total, COUNTER_TOKENS)
+}
+
+/** Appends the queued tokens to the column. Up to 16 bytes more than a token has may be written behind it. */
+function write(count: u32): void {
+  let to = columnBytes
+  for (let i: usize = 0; i < count; i++) {
+    const at: usize = load<u32>(queue + (i << 3))
+    const length = load<u32>(queue + (i << 3), 4)
+    store<u32>(columnOffsets, (to - columnStart) as u32)
+    columnOffsets += 4
+    if (length <= 16) v128.store(to, v128.load(at))
+    else memory.copy(to, at, length)
+    to += length
+  }
+  columnBytes = to
+}

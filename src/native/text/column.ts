@@ -1,0 +1,67 @@
+// A column of texts outside of WebAssembly, and how one is put together from pieces.
+
+/** n texts in one buffer: text i is the UTF-8 bytes from `offsets[i]` to `offsets[i + 1]`. */
+export interface TextColumn {
+  readonly bytes: Uint8Array
+  /** n + 1 of them, ascending; `offsets[0]` need not be 0, so that a slice of a column shares its bytes. */
+  readonly offsets: Uint32Array
+  readonly length: number
+}
+
+/** Keys, none twice, with a number each. */
+export interface CountColumns {
+  readonly keys: TextColumn
+  readonly values: Float64Array
+}
+
+/** A column that grows. Starts small: most are cut from one chunk of a file. */
+export class ColumnBuilder {
+  #bytes = new Uint8Array(1 << 12)
+  #offsets = new Uint32Array(1 << 8)
+  #length = 0
+  #end = 0
+
+  /** Adds copies of `count` texts; `offsets` has one entry more. */
+  append(bytes: Uint8Array, offsets: Uint32Array, count: number): void {
+    const first = offsets[0] as number
+    const size = (offsets[count] as number) - first
+    this.#reserve(size, count)
+    this.#bytes.set(bytes.subarray(first, first + size), this.#end)
+    const shift = this.#end - first
+    const to = this.#length
+    for (let i = 1; i <= count; i++) this.#offsets[to + i] = (offsets[i] as number) + shift
+    this.#length += count
+    this.#end += size
+  }
+
+  /** Adds a copy of one text. */
+  add(text: Uint8Array): void {
+    this.#reserve(text.length, 1)
+    this.#bytes.set(text, this.#end)
+    this.#end += text.length
+    this.#length++
+    this.#offsets[this.#length] = this.#end
+  }
+
+  /** The column; the builder is not to be used again. */
+  finish(): TextColumn {
+    return {
+      bytes: this.#bytes.subarray(0, this.#end),
+      offsets: this.#offsets.subarray(0, this.#length + 1),
+      length: this.#length,
+    }
+  }
+
+  #reserve(bytes: number, texts: number): void {
+    if (this.#end + bytes > this.#bytes.length) {
+      const larger = new Uint8Array(Math.max(this.#bytes.length * 2, this.#end + bytes))
+      larger.set(this.#bytes.subarray(0, this.#end))
+      this.#bytes = larger
+    }
+    if (this.#length + texts + 1 > this.#offsets.length) {
+      const larger = new Uint32Array(Math.max(this.#offsets.length * 2, this.#length + texts + 1))
+      larger.set(this.#offsets.subarray(0, this.#length + 1))
+      this.#offsets = larger
+    }
+  }
+}

@@ -1,0 +1,60 @@
+// Numbers that the TypeScript side and the WebAssembly side of the text kernels share: this file is compiled by both,
+// so it holds plain integer constants and nothing else.
+
+/** Bytes that may be read past the end of any text: every buffer that holds text is this much longer. */
+export const PADDING = 128
+
+/** A span is a start address (u32) and a length (u32); a value that WebAssembly must not handle has this bit in its length. */
+export const SPAN_BYTES = 8
+export const SPAN_DEFERRED = 0x80000000
+export const SPAN_MAX = 0x7fffffff
+
+/** How a value becomes tokens. */
+export const TOKENS_WHOLE = 0
+export const TOKENS_BYTE = 1
+export const TOKENS_BYTES = 2
+export const TOKENS_WORDS = 3
+
+/** What happens to a value before it becomes tokens. */
+export const LOWER_NONE = 0
+export const LOWER_ASCII = 1
+
+/** Fields of a counter, as byte offsets. */
+export const COUNTER_TABLE = 0
+export const COUNTER_BITS = 4
+export const COUNTER_SIZE = 8
+export const COUNTER_LIMIT = 12
+export const COUNTER_ARENA = 16
+export const COUNTER_ARENA_POSITION = 20
+export const COUNTER_ARENA_END = 24
+export const COUNTER_TOKENS = 32
+export const COUNTER_MEMORY = 40
+export const COUNTER_KEY_BYTES = 48
+export const COUNTER_BYTES = 64
+
+/** Fields of a CSV scanner, as byte offsets. */
+export const CSV_POSITION = 0
+export const CSV_END = 4
+export const CSV_LAST = 8
+export const CSV_DELIMITER = 12
+export const CSV_QUOTE = 16
+export const CSV_WANTED = 20
+export const CSV_COLUMNS = 24
+export const CSV_LAST_COLUMN = 28
+export const CSV_ROW = 32
+export const CSV_SKIPPING = 36
+export const CSV_LIMIT = 40
+export const CSV_PROBLEMS = 44
+export const CSV_BYTES = 64
+
+/** What is wrong with a row. */
+export const PROBLEM_SHORT = 1
+export const PROBLEM_UNTERMINATED = 2
+export const PROBLEM_GARBAGE = 3
+export const PROBLEM_LONG = 4
+/** A problem is kind, row, address of the row, address of the fault: four u32. */
+export const PROBLEM_BYTES = 16
+
+/** Rows and problems that one call of a scanner may return. */
+export const SCAN_ROWS = 512
+export const SCAN_PROBLEMS = 64

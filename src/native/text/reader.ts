@@ -1,0 +1,286 @@
+// Reads rows of CSV, or lines, from chunks of bytes: to columns, or straight into a counter.
+import { PlanError } from '../../errors.ts'
+import { ColumnBuilder, type TextColumn } from './column.ts'
+import type { Counter } from './counter.ts'
+import {
+  CSV_BYTES,
+  CSV_COLUMNS,
+  CSV_DELIMITER,
+  CSV_END,
+  CSV_LAST,
+  CSV_LAST_COLUMN,
+  CSV_LIMIT,
+  CSV_POSITION,
+  CSV_PROBLEMS,
+  CSV_QUOTE,
+  CSV_ROW,
+  CSV_SKIPPING,
+  CSV_WANTED,
+  LOWER_NONE,
+  PROBLEM_BYTES,
+  PROBLEM_GARBAGE,
+  PROBLEM_LONG,
+  PROBLEM_SHORT,
+  PROBLEM_UNTERMINATED,
+  SCAN_PROBLEMS,
+  SCAN_ROWS,
+  SPAN_BYTES,
+  TOKENS_WHOLE,
+} from './layout.ts'
+import type { Block, TextMemory } from './module.ts'
+import { deferredTexts } from './staging.ts'
+
+export interface CsvOptions {
+  /** Indices (from 0, at most 254, none twice) of the columns to return, in this order. */
+  readonly columns: readonly number[]
+  /** One ASCII character. Default: ','. */
+  readonly delimiter?: string
+  /** One ASCII character, or '' where quotes have no meaning. Default: '"'. */
+  readonly quote?: string
+  /** Leave the first row out. Default: false. */
+  readonly header?: boolean
+  /** A row that is longer is broken; what an unterminated quote can cost at most. Default: 16 MiB. */
+  readonly maxRowBytes?: number
+}
+
+export type RowProblemKind = 'short' | 'unterminated' | 'garbage' | 'long'
+
+/** A row that was not returned. The rows after it are. */
+export interface RowProblem {
+  /** Too few columns; a quote without an end; something between a closing quote and the next delimiter; too many bytes. */
+  readonly kind: RowProblemKind
+  /** Rows of this reader before it, broken ones and the header included. Blank lines are no rows. */
+  readonly row: number
+  /** Bytes given to this reader before the row. */
+  readonly offset: number
+  /** Bytes given to this reader before the fault: the quote, the first wrong byte, or the start of the row. */
+  readonly faultOffset: number
+}
+
+export interface Counted {
+  /** The number of values that were counted. */
+  readonly rows: number
+  readonly problems: readonly RowProblem[]
+}
+
+export interface Extracted extends Counted {
+  /** One for each column asked for, with a value for each row. */
+  readonly columns: readonly TextColumn[]
+}
+
+// A piece stays in the second-level cache from the search for its rows to the counting of its words.
+const pieceBytes = 1 << 18
+const defaultRowBytes = 16 << 20
+const noQuote = 256
+const encoder = new TextEncoder()
+
+const kinds: Readonly<Record<number, RowProblemKind>> = {
+  [PROBLEM_SHORT]: 'short',
+  [PROBLEM_UNTERMINATED]: 'unterminated',
+  [PROBLEM_GARBAGE]: 'garbage',
+  [PROBLEM_LONG]: 'long',
+}
+
+/** Takes the spans of `count` values of each column; the spans of column c start `c * SCAN_ROWS` spans on. */
+type Take = (spans: number, count: number) => void
+
+/**
+ * Rows of CSV (RFC 4180) or lines. A chunk may end anywhere: what is not complete waits for the next one. After the last
+ * chunk the reader starts anew. Blank lines of CSV are no rows. A byte order mark at the start is the caller's to leave out.
+ */
+export class RowReader {
+  readonly #memory: TextMemory
+  readonly #columns: number
+  readonly #isCsv: boolean
+  readonly #header: boolean
+  readonly #limit: number
+  readonly #scanner: Block
+  readonly #wanted: Block
+  readonly #spans: Block
+  readonly #problems: Block
+  #buffer: Block
+  #output: Block
+  #offsets: Block
+  /** Bytes of an incomplete row at the start of the buffer. */
+  #tail = 0
+  /** A row that goes on is not looked at before this many bytes are there: a long one costs linear time. */
+  #enough = 0
+  /** Bytes given before those in the buffer. */
+  #before = 0
+
+  /** Made by `TextKernel.csvReader` and `.lineReader`. */
+  constructor(memory: TextMemory, csv: CsvOptions | undefined) {
+    const { columns = [0], header = false, maxRowBytes = defaultRowBytes, delimiter = ',', quote = '"' } = csv ?? {}
+    checkColumns(columns)
+    this.#memory = memory
+    this.#columns = columns.length
+    this.#isCsv = csv !== undefined
+    this.#header = header
+    this.#limit = maxRowBytes
+    this.#scanner = memory.alloc(CSV_BYTES)
+    this.#wanted = memory.alloc(256)
+    this.#spans = memory.alloc(columns.length * SCAN_ROWS * SPAN_BYTES)
+    this.#problems = memory.alloc(SCAN_PROBLEMS * PROBLEM_BYTES)
+    this.#buffer = memory.alloc(pieceBytes)
+    this.#output = memory.alloc(0)
+    this.#offsets = memory.alloc((SCAN_ROWS + 1) * 4)
+
+    const wanted = this.#wanted.address
+    memory.bytes.fill(0xff, wanted, wanted + 256)
+    columns.forEach((column, index) => (memory.bytes[wanted + column] = index))
+    const scanner = this.#scanner.address
+    memory.bytes.fill(0, scanner, scanner + CSV_BYTES)
+    memory.setWord(scanner + CSV_DELIMITER, byteOf('delimiter', delimiter))
+    memory.setWord(scanner + CSV_QUOTE, quote === '' ? noQuote : byteOf('quote', quote))
+    memory.setWord(scanner + CSV_WANTED, wanted)
+    memory.setWord(scanner + CSV_COLUMNS, columns.length)
+    memory.setWord(scanner + CSV_LAST_COLUMN, Math.max(...columns))
+    memory.setWord(scanner + CSV_LIMIT, maxRowBytes)
+  }
+
+  /** The values of the rows that this chunk completes. Bytes that are not UTF-8 become U+FFFD, as TextDecoder does. */
+  push(chunk: Uint8Array, last = false): Extracted {
+    const builders = Array.from({ length: this.#columns }, () => new ColumnBuilder())
+    const counted = this.#feed(chunk, last, (spans, count) => {
+      builders.forEach((builder, index) => this.#extract(builder, spans + index * SCAN_ROWS * SPAN_BYTES, count))
+    })
+    return { ...counted, columns: builders.map((builder) => builder.finish()) }
+  }
+
+  /** Adds the values (of the first column) of the rows that this chunk completes to a counter of the same kernel. */
+  count(counter: Counter, chunk: Uint8Array, last = false): Counted {
+    return this.#feed(chunk, last, (spans, count) => counter.addSpans(spans, count))
+  }
+
+  /** Gives the memory back. The reader is not to be used again. */
+  close(): void {
+    for (const block of [this.#scanner, this.#wanted, this.#spans, this.#problems]) this.#memory.release(block)
+    for (const block of [this.#buffer, this.#output, this.#offsets]) this.#memory.release(block)
+  }
+
+  #feed(chunk: Uint8Array, last: boolean, take: Take): Counted {
+    const problems: RowProblem[] = []
+    let rows = 0
+    let from = 0
+    do {
+      const piece = chunk.subarray(from, from + pieceBytes)
+      from += piece.length
+      const isLast = last && from >= chunk.length
+      this.#fill(piece)
+      const end = this.#tail + piece.length
+      this.#tail = end
+      if (end >= this.#enough || isLast) {
+        rows += this.#scan(end, isLast, take, problems)
+        this.#enough = this.#tail < pieceBytes ? 0 : Math.min(this.#tail * 2, this.#limit + 1)
+      }
+    } while (from < chunk.length)
+    if (last) this.#restart()
+    return { rows, problems }
+  }
+
+  /** Puts bytes behind the tail. */
+  #fill(piece: Uint8Array): void {
+    const memory = this.#memory
+    const needed = this.#tail + piece.length
+    if (needed > this.#buffer.bytes) {
+      const larger = memory.alloc(Math.max(needed, this.#buffer.bytes * 2))
+      memory.bytes.copyWithin(larger.address, this.#buffer.address, this.#buffer.address + this.#tail)
+      memory.release(this.#buffer)
+      this.#buffer = larger
+    }
+    memory.bytes.set(piece, this.#buffer.address + this.#tail)
+  }
+
+  /** Takes all complete rows of the first `size` bytes of the buffer, and moves what is left to its start. */
+  #scan(size: number, last: boolean, take: Take, problems: RowProblem[]): number {
+    const memory = this.#memory
+    const { exports } = memory
+    const scanner = this.#scanner.address
+    const start = this.#buffer.address
+    memory.setWord(scanner + CSV_POSITION, start)
+    memory.setWord(scanner + CSV_END, start + size)
+    memory.setWord(scanner + CSV_LAST, last ? 1 : 0)
+    let rows = 0
+    for (;;) {
+      const isFirst = memory.word(scanner + CSV_ROW) === 0
+      let spans = this.#spans.address
+      let found = this.#isCsv
+        ? exports.scanCsv(scanner, spans, this.#problems.address)
+        : exports.scanLines(scanner, spans)
+      const faults = memory.word(scanner + CSV_PROBLEMS)
+      const done = found < SCAN_ROWS && faults < SCAN_PROBLEMS
+      const isHeaderHere = this.#header && isFirst && memory.word(scanner + CSV_ROW) > 0
+      for (let i = 0; i < faults; i++) problems.push(this.#problem(this.#problems.address + i * PROBLEM_BYTES))
+      if (isHeaderHere && !problems.some((problem) => problem.row === 0)) {
+        spans += SPAN_BYTES
+        found--
+      }
+      if (found > 0) take(spans, found)
+      rows += found
+      if (done) break
+    }
+    const consumed = memory.word(scanner + CSV_POSITION) - start
+    memory.bytes.copyWithin(start, start + consumed, start + size)
+    this.#tail = size - consumed
+    this.#before += consumed
+    return rows
+  }
+
+  #problem(address: number): RowProblem {
+    const memory = this.#memory
+    const base = this.#before - this.#buffer.address
+    return {
+      kind: kinds[memory.word(address)] ?? 'garbage',
+      row: memory.word(address + 4),
+      offset: base + memory.word(address + 8),
+      faultOffset: base + memory.word(address + 12),
+    }
+  }
+
+  #extract(builder: ColumnBuilder, spans: number, count: number): void {
+    const memory = this.#memory
+    const { exports } = memory
+    const deferred = exports.prepare(spans, count, LOWER_NONE)
+    if (deferred > 0) {
+      const texts = new Map(deferredTexts(memory, spans, count))
+      const { bytes, words } = memory
+      for (let i = 0; i < count; i++) {
+        const text = texts.get(i)
+        const word = (spans + i * SPAN_BYTES) >>> 2
+        const start = words[word] as number
+        if (text === undefined) builder.add(bytes.subarray(start, start + (words[word + 1] as number)))
+        else builder.add(encoder.encode(text))
+      }
+      return
+    }
+    this.#output = memory.atLeast(this.#output, this.#buffer.bytes)
+    const output = this.#output.address
+    const offsets = this.#offsets.address
+    exports.columnTokens(output, offsets, spans, count, TOKENS_WHOLE)
+    const at = offsets >>> 2
+    const ends = memory.words.subarray(at, at + count + 1)
+    builder.append(memory.bytes.subarray(output, output + (ends[count] as number)), ends, count)
+  }
+
+  #restart(): void {
+    this.#tail = 0
+    this.#enough = 0
+    this.#before = 0
+    this.#memory.setWord(this.#scanner.address + CSV_ROW, 0)
+    this.#memory.setWord(this.#scanner.address + CSV_SKIPPING, 0)
+  }
+}
+
+function byteOf(name: string, text: string): number {
+  if (text.length === 1 && text.charCodeAt(0) < 0x80 && text !== '\n' && text !== '\r') return text.charCodeAt(0)
+  throw new PlanError('PLAN_OPTION', `${name}: expected one ASCII character, got ${JSON.stringify(text)}`)
+}
+
+function checkColumns(columns: readonly number[]): void {
+  const isIndex = (column: number) => Number.isInteger(column) && column >= 0 && column < 255
+  if (columns.length > 0 && columns.every(isIndex) && new Set(columns).size === columns.length) return
+  throw new PlanError(
+    'PLAN_OPTION',
+    `columns: expected different indices from 0 to 254, got ${JSON.stringify(columns)}`,
+  )
+}
