@@ -9,7 +9,7 @@ import { freePorts, isFree } from './ports.ts'
 import {
   prepareDirectory,
   removeTemporary,
-  startServer,
+  launchServer,
   temporaryDirectory,
   type PrivateServer,
   type ServerOptions,
@@ -68,7 +68,7 @@ export async function startCluster(options: ClusterOptions): Promise<PrivateClus
     for (let attempt = 1; ; attempt++) {
       const layout = await prepareLayout(dir, shards, replicas)
       try {
-        const nodes = await startNodes({ ...options, binary }, dir, layout)
+        const nodes = await startNodes({ ...options, binary }, dir, layout, kept)
         return new RunningCluster(nodes, dir, kept)
       } catch (error) {
         const collided = error instanceof ServerError && /Address already in use|Failed listening/.test(error.message)
@@ -95,8 +95,7 @@ class RunningCluster implements PrivateCluster {
   }
 
   async stop(): Promise<void> {
-    // The nodes' own stop() would spare their directories, since to them those are kept; without SIGTERM it is quicker.
-    await Promise.all(this.nodes.map((node) => (this.#kept ? node.stop() : node.kill())))
+    await Promise.all(this.nodes.map((node) => node.stop()))
     if (!this.#kept) await removeTemporary(this.dir)
   }
 
@@ -105,21 +104,29 @@ class RunningCluster implements PrivateCluster {
   }
 }
 
-async function startNodes(options: ClusterOptions, dir: string, layout: Layout): Promise<PrivateServer[]> {
+async function startNodes(
+  options: ClusterOptions,
+  dir: string,
+  layout: Layout,
+  kept: boolean,
+): Promise<PrivateServer[]> {
   const started = await Promise.allSettled(
     layout.ports.map((port, index) =>
-      startServer({
-        ...options,
-        port,
-        dir: nodeDirectory(dir, index),
-        config: {
-          'cluster-enabled': 'yes',
-          'cluster-config-file': 'nodes.conf',
-          'cluster-port': String(layout.busPorts[index]),
-          'cluster-node-timeout': '3000',
-          ...options.config,
+      launchServer(
+        {
+          ...options,
+          port,
+          dir: nodeDirectory(dir, index),
+          config: {
+            'cluster-enabled': 'yes',
+            'cluster-config-file': 'nodes.conf',
+            'cluster-port': String(layout.busPorts[index]),
+            'cluster-node-timeout': '3000',
+            ...options.config,
+          },
         },
-      }),
+        kept,
+      ),
     ),
   )
   const nodes = started.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))

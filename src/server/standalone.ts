@@ -57,6 +57,8 @@ const startAttempts = 5
 const startTimeoutMs = 60_000
 /** How long a server may take to save its data. */
 const stopTimeoutMs = 10_000
+/** How long to wait for one answer while starting. */
+const answerTimeoutMs = 1000
 /** How long to wait for a server of a process that has just died: its watchdog is stopping it. */
 const takeoverTimeoutMs = 3000
 
@@ -65,16 +67,21 @@ const takeoverTimeoutMs = 3000
  *
  * Throws `SERVER_NOT_FOUND` where there is no binary, and `SERVER_START` with the last lines of the server's log.
  */
-export async function startServer(options: ServerOptions = {}): Promise<PrivateServer> {
+export function startServer(options: ServerOptions = {}): Promise<PrivateServer> {
+  return launchServer(options, options.dir !== undefined)
+}
+
+/** As startServer(); `kept` says whether the data in `dir` matter: a server with kept data is ended gently. */
+export async function launchServer(options: ServerOptions, kept: boolean): Promise<PrivateServer> {
   options.signal?.throwIfAborted()
   const binary = options.binary ?? (await findServer())
-  const kept = options.dir !== undefined
+  const ownsDir = options.dir === undefined
   const dir = options.dir !== undefined ? await prepareDirectory(options.dir) : await temporaryDirectory()
   try {
     if (kept) await awaitDirectoryFree(dir, options.password)
     for (let attempt = 1; ; attempt++) {
       const [free = 0] = options.socket === true || options.port !== undefined ? [0] : await freePorts(1)
-      const server = new ServerProcess(binary, { ...options, dir, kept, port: options.port ?? free })
+      const server = new ServerProcess(binary, { ...options, dir, kept, ownsDir, port: options.port ?? free })
       try {
         await server.start(options.signal)
         return server
@@ -84,7 +91,7 @@ export async function startServer(options: ServerOptions = {}): Promise<PrivateS
       }
     }
   } catch (error) {
-    if (!kept) await removeTemporary(dir)
+    if (ownsDir) await removeTemporary(dir)
     throw error
   }
 }
@@ -116,6 +123,7 @@ export async function prepareDirectory(dir: string): Promise<string> {
 interface Setup extends ServerOptions {
   readonly dir: string
   readonly kept: boolean
+  readonly ownsDir: boolean
   readonly port: number
 }
 
@@ -200,7 +208,7 @@ class ServerProcess implements PrivateServer {
     // Temporary data need no goodbye.
     if (this.#setup.kept) await this.#end('SIGTERM')
     else await this.#end('SIGKILL')
-    if (!this.#setup.kept) await removeTemporary(this.dir)
+    if (this.#setup.ownsDir) await removeTemporary(this.dir)
   }
 
   kill(): Promise<void> {
@@ -235,7 +243,7 @@ class ServerProcess implements PrivateServer {
     for (let pause = 1; ; pause = Math.min(pause * 2, 20)) {
       signal?.throwIfAborted()
       if (ended) throw new ServerError('SERVER_START', 'the process ended')
-      const answer = await identify(this.#address, this.#setup.password)
+      const answer = await identify(this.#address, this.#setup.password, this.#exited)
       if (answer.pid === child.pid && !answer.loading) return
       if (performance.now() > deadline) throw new ServerError('SERVER_START', 'it does not answer')
       await delay(pause)
@@ -249,16 +257,26 @@ interface Identity {
   readonly loading: boolean
 }
 
-async function identify(address: WireAddress, password?: string): Promise<Identity> {
+/** Who listens at an address. Another kind of server may sit there and say nothing: `ended` stops the wait, as does a second. */
+async function identify(address: WireAddress, password?: string, ended?: Promise<void>): Promise<Identity> {
   let wire: Wire | undefined
+  let over = false
+  const giveUp = (): void => {
+    over = true
+    wire?.close()
+  }
+  const timer = setTimeout(giveUp, answerTimeoutMs)
+  void ended?.then(giveUp)
   try {
     wire = await Wire.open(address)
+    if (over) return { pid: 0, loading: false }
     if (password !== undefined) await wire.command('AUTH', password)
     const info = String(await wire.command('INFO'))
     return { pid: Number(/^process_id:(\d+)/m.exec(info)?.[1] ?? 0), loading: /^loading:1/m.test(info) }
   } catch {
     return { pid: 0, loading: false }
   } finally {
+    clearTimeout(timer)
     wire?.close()
   }
 }
