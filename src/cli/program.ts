@@ -6,6 +6,7 @@ import { exitCodeOf, isInterruption, printError } from './exit.ts'
 import { runCommand } from './run.ts'
 import { splitCommand } from './split.ts'
 import { version } from './version.ts'
+import { workerCommand } from './worker.ts'
 
 export function buildProgram(cli: Cli): Command {
   const program = withCommonFlags(new Command('gearmill'))
@@ -13,7 +14,7 @@ export function buildProgram(cli: Cli): Command {
     .version(version(), '--version', 'print the version')
     .enablePositionalOptions()
     .showSuggestionAfterError()
-  const commands = [runCommand(cli), doctorCommand(cli), splitCommand(cli)]
+  const commands = [runCommand(cli), workerCommand(cli), doctorCommand(cli), splitCommand(cli)]
   for (const command of [program, ...commands]) {
     command
       .helpOption('--help', 'print this')

@@ -1,5 +1,6 @@
 // `gearmill doctor`: what is found on this machine and on the server, and what to do about what is not as it should be.
 import { Command } from 'commander'
+import { remoteGroup } from '../../engine/worker.ts'
 import { GearmillError } from '../../errors.ts'
 import { connectDeployment } from '../../redis/connect.ts'
 import type { Deployment } from '../../redis/deployment.ts'
@@ -20,7 +21,7 @@ export function doctorCommand(cli: Cli): Command {
     .description(
       'Looks at this machine, the server and its workers. Each line is ok, warn or fail, with what to do about it; the exit code is 1 if there is a fail.',
     )
-    .option('--group <name>', 'the group whose workers are counted', 'default')
+    .option('--group <name>', 'the group whose workers are counted', remoteGroup)
   return withCommonFlags(command).action(async () => {
     const flags = flagsOf<DoctorFlags>(command)
     const findings: Finding[] = []

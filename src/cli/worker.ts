@@ -1,0 +1,94 @@
+// `gearmill worker`: executors as a service. Runs until it is told to stop, then lets its tasks end first.
+import { existsSync } from 'node:fs'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { Command } from 'commander'
+import type { Config } from '../config.ts'
+import type { Logger } from '../engine/logger.ts'
+import type { Modules } from '../engine/protocol.ts'
+import { defaultLeaseMs, remoteGroup, startWorker } from '../engine/worker.ts'
+import { connectDeployment } from '../redis/connect.ts'
+import { redactUrl } from '../redis/url.ts'
+import { configOf, flagsOf, say, wholeNumber, withCommonFlags, type Cli, type CommonFlags } from './cli.ts'
+
+interface WorkerFlags extends CommonFlags {
+  readonly executors?: number
+  readonly group: string
+  readonly allowScripts?: boolean
+  readonly grace: number
+}
+
+/** Blocks that nobody reads or keeps any more are gone after this. */
+const blockTtlMs = 24 * 3_600_000
+
+export function workerCommand(cli: Cli): Command {
+  const command = new Command('worker')
+    .summary('run tasks until stopped')
+    .description(
+      "Serves the executions of a group: those that clients submit with workers: 'remote'. SIGTERM or Ctrl-C lets running tasks end first; a second one does not wait.",
+    )
+    .option(
+      '--executors <n>',
+      'processes that run tasks (GEARMILL_EXECUTORS; default: one per core)',
+      wholeNumber(1, 1024),
+    )
+    .option('--group <name>', 'whose executions to serve', remoteGroup)
+    .option('--allow-scripts', 'run scripts that any client of the server may submit unsigned')
+    .option('--grace <seconds>', 'how long running tasks may take when stopped', wholeNumber(0, 86_400), 30)
+  return withCommonFlags(command).action(async () => {
+    const flags = flagsOf<WorkerFlags>(command)
+    const { executors, allowScripts } = flags
+    const { config } = configOf(cli, flags, { executors, allowScripts })
+    await serve(cli, config, flags)
+  })
+}
+
+async function serve(cli: Cli, config: Config, flags: WorkerFlags): Promise<void> {
+  const logger = loggerTo(cli, flags.json === true)
+  const { url, namespace, executors, secret } = config
+  const { dir } = config.blocks
+  const deployment = await connectDeployment(url, { name: 'gearmill-worker', signal: cli.signal })
+  try {
+    const worker = await startWorker({
+      deployment,
+      namespace,
+      group: flags.group,
+      executors,
+      leaseMs: defaultLeaseMs,
+      blocks: dir === undefined ? { kind: 'redis', ttlMs: blockTtlMs } : { kind: 'files', dir },
+      modules: modules(),
+      secret,
+      base: pathToFileURL(`${cli.cwd}/`).href,
+      logger,
+      console: (level, text) => logger[level === 'log' ? 'info' : level](text),
+    })
+    logger.info(`${worker.name} serves '${flags.group}' at ${redactUrl(url)} with ${executors} executors`)
+    await interruption(cli.signal)
+    logger.info(`stopping; running tasks have ${flags.grace} s to end`)
+    await worker.drain(flags.grace * 1000)
+    logger.info('stopped')
+  } finally {
+    await deployment.close()
+  }
+}
+
+function interruption(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}
+
+/** Executors are processes of their own and import compiled modules, also where this one was not compiled. */
+function modules(): Modules {
+  const here = fileURLToPath(new URL('../pipeline/runner.js', import.meta.url))
+  const runner = existsSync(here) ? here : fileURLToPath(new URL('../../dist/pipeline/runner.js', import.meta.url))
+  return { runners: { pipeline: pathToFileURL(runner).href }, known: {} }
+}
+
+function loggerTo(cli: Cli, json: boolean): Logger {
+  const write = (level: keyof Logger) => (message: string) => {
+    const time = new Date().toISOString()
+    say(cli, json ? JSON.stringify({ time, level, message }) : `${time} ${level.padEnd(5)} ${message}`)
+  }
+  return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') }
+}
