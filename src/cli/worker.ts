@@ -82,7 +82,7 @@ function interruption(signal: AbortSignal): Promise<void> {
 function modules(): Modules {
   const here = fileURLToPath(new URL('../pipeline/runner.js', import.meta.url))
   const runner = existsSync(here) ? here : fileURLToPath(new URL('../../dist/pipeline/runner.js', import.meta.url))
-  return { runners: { pipeline: pathToFileURL(runner).href }, known: {} }
+  return { runners: { pipeline: pathToFileURL(runner).href } }
 }
 
 function loggerTo(cli: Cli, json: boolean): Logger {
