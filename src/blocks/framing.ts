@@ -145,7 +145,7 @@ export class FrameReader {
 
   /** To be called after the last chunk. */
   end(): void {
-    if (!this.#ended) throw this.#damaged('its end is missing')
+    if (!this.#ended || this.#left !== 0) throw this.#damaged('its end is missing')
   }
 
   #checked(frame: Uint8Array): Uint8Array {

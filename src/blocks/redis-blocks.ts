@@ -35,7 +35,7 @@ interface Head {
   readonly tail: Uint8Array
 }
 
-// A replaced generation costs 12 bytes of the head. Who replaces a block more often leaves the oldest to expire.
+// A replaced generation costs 12 bytes of the head. Past this many the oldest is removed.
 const mostGenerations = 16
 const generationBytes = 12
 const fixedBytes = 10
@@ -74,10 +74,10 @@ export class RedisBlocks implements BlockStore {
       append: (frame) => frames.append(frame),
       close: async () => {
         const tail = await frames.end()
-        const replaced = await this.#generations(headKey)
-        const kept = replaced.filter((old) => old.parts > 0).slice(0, mostGenerations - 1)
-        const generations = [{ id: generation, parts }, ...kept] as const
+        const replaced = (await this.#generations(headKey)).filter((old) => old.parts > 0)
+        const generations = [{ id: generation, parts }, ...replaced.slice(0, mostGenerations - 1)] as const
         await this.#set(headKey, encodeHead({ generations, total: frames.bytes, tail }))
+        for (const old of replaced.slice(mostGenerations - 1)) await this.#unlink(this.#partKeys(owner, name, old))
       },
       discard,
     }
@@ -207,8 +207,9 @@ function encodeHead({ generations, total, tail }: Head): Uint8Array {
 function decodeHead(bytes: Uint8Array | undefined): Head | undefined {
   if (bytes === undefined || bytes.length < fixedBytes || bytes[0] !== version) return undefined
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const size = fixedBytes + buffer.readUInt8(9) * generationBytes
-  if (buffer.length < size) return undefined
+  const count = buffer.readUInt8(9)
+  const size = fixedBytes + count * generationBytes
+  if (count > mostGenerations || buffer.length < size) return undefined
   const generations: Generation[] = []
   for (let position = fixedBytes; position < size; position += generationBytes) {
     generations.push({

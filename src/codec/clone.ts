@@ -92,6 +92,11 @@ function serialize(value: unknown): Uint8Array {
   return writer.releaseBuffer()
 }
 
+// V8's own error, for a stack that is used up; a getter's RangeError says something else.
+function isTooDeep(error: unknown): boolean {
+  return error instanceof RangeError && error.message === 'Maximum call stack size exceeded'
+}
+
 function isCloneable(value: unknown): boolean {
   try {
     serialize(value)
@@ -103,6 +108,7 @@ function isCloneable(value: unknown): boolean {
 
 // Descends into the first part that cannot be cloned by itself, until all parts of a value can but the value cannot.
 function refusalOf(records: readonly unknown[], cause: unknown): unknown {
+  if (isTooDeep(cause)) return new PlanError('PLAN_RECORD', 'a record is nested too deeply to travel', { cause })
   let value: unknown = records.find((record) => !isCloneable(record))
   let path = 'record'
   const visited = new Set<unknown>([value])
@@ -112,9 +118,6 @@ function refusalOf(records: readonly unknown[], cause: unknown): unknown {
     path += part[0]
     value = part[1]
     visited.add(value)
-  }
-  if (cause instanceof RangeError) {
-    return new PlanError('PLAN_RECORD', `a record is nested too deeply or too large (${cause.message})`, { cause })
   }
   const subject = path === 'record' ? 'a record' : `'${path}'`
   // What a getter throws is the user's own error.

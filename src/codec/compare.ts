@@ -1,4 +1,5 @@
 // The one order of all values, for sortBy, topK, min and max.
+import { PlanError } from '../errors.ts'
 import { keyOf } from './keys.ts'
 
 // Values of different types, in this order. What is not named is an object.
@@ -43,6 +44,9 @@ function rankOf(value: unknown): number {
       return ranks.string
     case 'undefined':
       return ranks.undefined
+    case 'function':
+    case 'symbol':
+      throw new PlanError('PLAN_RECORD', `a ${typeof value} has no place in an order`)
     default:
       if (value === null) return ranks.null
       if (Array.isArray(value)) return ranks.array
