@@ -125,6 +125,7 @@ export class Router {
   }
 
   #run<T>(target: Target, sending: (client: Client) => Promise<T>, policy: SendPolicy): Promise<T> {
+    if (!this.#isKnown(target)) return Promise.reject(goneShard(target))
     const client = this.#connection(target)?.client
     if (client === undefined) return this.#runAgain(target, sending, policy, new NotSentError())
     return sending(client).catch((error: unknown) => this.#runAgain(target, sending, policy, error))
@@ -146,8 +147,10 @@ export class Router {
         throw new PlanError('PLAN_OPTION', `a Redis command: ${error.message}`, { cause: error })
       const verdict = judge(error)
       if (verdict.kind === 'refused' || (verdict.kind === 'lost' && !policy.resend)) {
-        throw toConnectError(error, this.#connection(target)?.label ?? 'the server')
+        throw toConnectError(error, this.#label(target))
       }
+      // A failover gives its shard another id.
+      if (!this.#isKnown(target)) throw goneShard(target)
       const left = deadline - performance.now()
       if (left <= 0) throw this.#expired(target, error)
       if (verdict.kind === 'refresh' || (verdict.kind === 'again' && !(error instanceof NotSentError))) {
@@ -177,7 +180,7 @@ export class Router {
   }
 
   #expired(target: Target, error: unknown): ConnectError {
-    const where = this.#connection(target)?.label ?? 'the server'
+    const where = this.#label(target)
     const cause = error instanceof NotSentError ? error.cause : error
     const why = cause instanceof Error ? `: ${cause.message}` : ''
     if (cause instanceof ConnectError && cause.code === 'CONNECT_AUTH') return cause
@@ -186,13 +189,15 @@ export class Router {
 
   #connection(target: Target): Connection | undefined {
     if ('slot' in target) return this.#owners[this.#slots[target.slot] ?? nobody]
-    const index = this.#shards.findIndex(({ shard }) => shard.id === target.shard)
-    if (index < 0) {
-      throw new ConnectError('CONNECT_LOST', `there is no shard '${target.shard}' any more`, {
-        hint: 'Read the topology again.',
-      })
-    }
-    return this.#owners[index]
+    return this.#owners[this.#shards.findIndex(({ shard }) => shard.id === target.shard)]
+  }
+
+  #isKnown(target: Target): boolean {
+    return 'slot' in target || this.#shards.some(({ shard }) => shard.id === target.shard)
+  }
+
+  #label(target: Target): string {
+    return this.#connection(target)?.label ?? 'the server'
   }
 
   #connectionTo(label: string): Connection {
@@ -291,6 +296,11 @@ async function firstReply(client: Client, args: readonly string[], where: string
   } catch (error) {
     throw toConnectError(error, where)
   }
+}
+
+function goneShard(target: Target): ConnectError {
+  const id = 'shard' in target ? target.shard : target.slot
+  return new ConnectError('CONNECT_LOST', `there is no shard '${id}' any more`, { hint: 'Read the topology again.' })
 }
 
 function ensureReady(connection: Connection): Client {
