@@ -5,7 +5,7 @@
 // `ready()` and send then. Attempts follow each other after 50 ms, doubled up to one second.
 import { ConnectError } from '../errors.ts'
 import { makeClient, type Client, type ClientSettings } from './client.ts'
-import { toRefusal } from './failures.ts'
+import { NotSentError, toRefusal } from './failures.ts'
 import { addressLabel, type Address } from './url.ts'
 
 const firstPauseMs = 50
@@ -113,6 +113,8 @@ export class Connection {
     let failure: unknown
     client.on('error', (error) => (failure = error))
     client.once('terminated', () => {
+      // Its ping timer would hold the process; later, for it rejects its commands with the reason only after this event.
+      queueMicrotask(() => client.destroy())
       if (this.#client !== client) return
       this.#client = undefined
       if (!this.#closed) this.#timer = setTimeout(() => this.#connect(firstPauseMs), 0)
@@ -127,9 +129,10 @@ export class Connection {
     })
     try {
       await Promise.race([client.connect(), late])
+      if (!client.isReady) throw new NotSentError(failure)
     } catch (error) {
       client.destroy()
-      this.#lastError = toRefusal(error ?? failure, this.label)
+      this.#lastError = toRefusal(error, this.label)
       throw this.#lastError
     } finally {
       clearTimeout(timer)

@@ -40,6 +40,7 @@ export class Router {
   #owners: readonly Connection[] = []
   #topology: Topology
   #refreshing: Promise<Topology> | undefined
+  #turn = 0
   #closed = false
 
   private constructor(url: ConnectionUrl, settings: ClientSettings, retryMs: number, server: ServerInfo) {
@@ -157,8 +158,12 @@ export class Router {
         await delay(Math.min(5 * 2 ** Math.min(attempt, 10), longestPauseMs, left))
       }
       if (verdict.kind === 'refresh') await this.refreshQuietly()
-      if (verdict.kind === 'moved') await this.#follow(verdict.slot, verdict.address, attempt)
-      const asked = verdict.kind === 'ask' ? this.#connectionTo(verdict.address) : undefined
+      let asked: Connection | undefined
+      if (verdict.kind === 'moved' || verdict.kind === 'ask') {
+        const address = nodeAddress(verdict.address, this.#connection(target)?.address)
+        if (verdict.kind === 'ask') asked = this.#connectionTo(address)
+        else await this.#follow(verdict.slot, address, attempt)
+      }
       const connection = asked ?? this.#connection(target)
       if (connection?.client === undefined) {
         if (connection === undefined) await delay(Math.min(longestPauseMs, left))
@@ -200,20 +205,21 @@ export class Router {
     return this.#connection(target)?.label ?? 'the server'
   }
 
-  #connectionTo(label: string): Connection {
-    const known = this.#connections.get(label)
-    if (known !== undefined) return known
-    const colon = label.lastIndexOf(':')
-    const host = label.slice(0, colon).replaceAll(/^\[|\]$/g, '')
-    const connection = Connection.start({ host, port: Number(label.slice(colon + 1)) }, this.#settings)
-    this.#connections.set(label, connection)
+  #connectionTo(address: Address): Connection {
+    const label = addressLabel(address)
+    let connection = this.#connections.get(label)
+    if (connection === undefined) {
+      connection = Connection.start(address, this.#settings)
+      this.#connections.set(label, connection)
+    }
     return connection
   }
 
   /** Believes a MOVED for its slot, and reads the whole table: where one slot went, others may have gone. */
-  async #follow(slot: number, address: string, attempt: number): Promise<void> {
+  async #follow(slot: number, address: Address, attempt: number): Promise<void> {
     if (attempt > 3) await delay(longestPauseMs / 5)
-    const index = this.#owners.findIndex((owner) => owner.label === address)
+    const label = addressLabel(address)
+    const index = this.#owners.findIndex((owner) => owner.label === label)
     if (index >= 0 && this.#slots[slot] !== index) {
       this.#slots[slot] = index
       void this.refreshQuietly()
@@ -231,11 +237,14 @@ export class Router {
   /** The slot table, from the first node that answers. */
   async #askNodes(): Promise<LocatedShard[]> {
     let failure: unknown
-    for (const connection of this.#connections.values()) {
+    // Each time another one first: one that was cut off from the others does not know what it does not know.
+    const connections = [...this.#connections.values()]
+    const start = this.#turn++ % Math.max(1, connections.length)
+    for (const connection of [...connections.slice(start), ...connections.slice(0, start)]) {
       const client = connection.client
       if (client === undefined) continue
       try {
-        const located = await locateShards(client, connection.address)
+        const located = await within(ownerPatienceMs, locateShards(client, connection.address), connection.label)
         if (located.length > 0) return located
       } catch (error) {
         failure = error
@@ -260,14 +269,7 @@ export class Router {
   #apply(located: readonly LocatedShard[]): void {
     if (this.#closed || (located.length === 0 && this.#shards.length > 0)) return
     this.#shards = located
-    const owners = located.map(({ address }) => {
-      const label = addressLabel(address)
-      const known = this.#connections.get(label)
-      if (known !== undefined) return known
-      const connection = Connection.start(address, this.#settings)
-      this.#connections.set(label, connection)
-      return connection
-    })
+    const owners = located.map(({ address }) => this.#connectionTo(address))
     this.#owners = owners
     this.#slots.fill(nobody)
     for (const [index, { shard }] of located.entries()) {
@@ -295,6 +297,28 @@ async function firstReply(client: Client, args: readonly string[], where: string
     return typeof reply === 'string' ? reply : ''
   } catch (error) {
     throw toConnectError(error, where)
+  }
+}
+
+/** `host:port` of a redirection. A node that does not know its own host leaves it out: then it is the one that was asked. */
+function nodeAddress(text: string, asked: Address | undefined): Address {
+  const colon = text.lastIndexOf(':')
+  const host = text.slice(0, colon)
+  const port = Number(text.slice(colon + 1))
+  if (host !== '') return { host, port }
+  return { host: asked !== undefined && 'host' in asked ? asked.host : '127.0.0.1', port }
+}
+
+async function within<T>(ms: number, promise: Promise<T>, where: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    const error = new ConnectError('CONNECT_LOST', `${where} did not answer within ${ms} ms`)
+    timer = setTimeout(() => reject(error), ms)
+  })
+  try {
+    return await Promise.race([promise, late])
+  } finally {
+    clearTimeout(timer)
   }
 }
 
