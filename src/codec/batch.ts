@@ -1,6 +1,6 @@
 // A batch is what flows between operations: an array of records, or columns that hold the same records without a
 // JavaScript object (or string) for each. Columns are what shuffles carry and what WebAssembly works on.
-import { isAscii } from 'node:buffer'
+import { isAscii, isUtf8 } from 'node:buffer'
 
 /** n strings in one buffer: string i is the UTF-8 bytes from `offsets[i]` to `offsets[i + 1]`. */
 export interface TextColumn {
@@ -94,16 +94,14 @@ export function fromStrings(strings: string[]): TextBatch | RecordBatch {
 export function textColumn(strings: readonly string[]): TextColumn | undefined {
   const length = strings.length
   const offsets = new Uint32Array(length + 1)
-  let characters = 0
-  for (let i = 0; i < length; i++) {
-    characters += (strings[i] as string).length
-    if (characters > longestJoin) return undefined
-    offsets[i + 1] = characters
-  }
   let joined = ''
-  for (let i = 0; i < length; i++) joined += strings[i] as string
+  for (let i = 0; i < length; i++) {
+    joined += strings[i] as string
+    if (joined.length > longestJoin) return undefined
+    offsets[i + 1] = joined.length
+  }
   const bytes = encoder.encode(joined)
-  if (bytes.length === characters) return { bytes, offsets, length }
+  if (bytes.length === joined.length) return { bytes, offsets, length }
 
   let end = 0
   for (let i = 0; i < length; i++) {
@@ -151,7 +149,33 @@ function decodePiece(buffer: Buffer, offsets: Uint32Array, first: number, last: 
     }
     return
   }
+  if (isUtf8(buffer.subarray(start, end)) && sliceUnits(buffer, text, offsets, first, last, strings)) return
   for (let i = first; i < last; i++) strings[i] = buffer.toString('utf8', offsets[i], offsets[i + 1])
+}
+
+// Cuts valid UTF-8 that was decoded whole, by counting UTF-16 units; false where a string starts inside of a character.
+function sliceUnits(
+  buffer: Buffer,
+  text: string,
+  offsets: Uint32Array,
+  first: number,
+  last: number,
+  strings: string[],
+): boolean {
+  let position = offsets[first] as number
+  let from = 0
+  for (let i = first; i < last; i++) {
+    const end = offsets[i + 1] as number
+    if (position < end && ((buffer[position] as number) & 0xc0) === 0x80) return false
+    let to = from
+    for (; position < end; position++) {
+      const byte = buffer[position] as number
+      if ((byte & 0xc0) !== 0x80) to += byte >= 0xf0 ? 2 : 1
+    }
+    strings[i] = text.slice(from, to)
+    from = to
+  }
+  return true
 }
 
 function bufferOf(bytes: Uint8Array): Buffer {

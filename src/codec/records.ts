@@ -29,6 +29,8 @@ const met: object[] = []
 const fewObjects = 16
 let many: Set<object> | undefined
 
+const lastNames = new Array<string>((deepest + 1) * widest).fill('')
+
 function isPlainRecord(record: unknown): boolean {
   if (typeof record === 'object' && record !== null) {
     met.length = 0
@@ -59,7 +61,13 @@ function isPlainObject(value: object, depth: number): boolean {
   if (prototype === Object.prototype) {
     let width = 0
     for (const name in value) {
-      if (++width > widest || !isPlainName(name)) return false
+      if (width === widest) return false
+      // Neighbours mostly have the same names in the same order: names that passed once need no second look.
+      const place = depth * widest + width++
+      if (name !== lastNames[place]) {
+        if (!isPlainName(name)) return false
+        lastNames[place] = name
+      }
       if (!isPlain((value as Record<string, unknown>)[name], depth + 1)) return false
     }
     return true
@@ -67,7 +75,10 @@ function isPlainObject(value: object, depth: number): boolean {
   if (prototype !== Array.prototype || !Array.isArray(value)) return false
   // Named properties and holes are carried by the serializer.
   if (Object.keys(value).length !== value.length) return false
-  for (let i = 0; i < value.length; i++) if (!isPlain(value[i], depth + 1)) return false
+  for (let i = 0; i < value.length; i++) {
+    const item: unknown = value[i]
+    if (!isPlain(item, depth + 1) || (item === undefined && !(i in value))) return false
+  }
   return true
 }
 
@@ -82,7 +93,7 @@ function isMet(value: object): boolean {
     many.add(value)
     return false
   }
-  if (met.includes(value)) return true
+  for (let i = 0; i < met.length; i++) if (met[i] === value) return true
   met.push(value)
   if (met.length > fewObjects) many = new Set(met)
   return false

@@ -231,6 +231,8 @@ describe('what structured clone carries beyond plain data', () => {
     const match = /(?<word>b)c/.exec('abc')
     expect(travelled({ match })).toStrictEqual({ match: structuredClone(match) })
     const sparse = [1, , 3] // eslint-disable-line no-sparse-arrays
+    const both = Object.assign([1, , 3], { name: 1 }) // eslint-disable-line no-sparse-arrays
+    expect(travelled({ both })).toStrictEqual({ both: structuredClone(both) })
     expect(1 in (travelled({ sparse }) as { sparse: number[] }).sparse).toBe(false)
   })
 
