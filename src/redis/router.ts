@@ -58,12 +58,18 @@ export class Router {
     let router: Router | undefined
     try {
       const client = ensureReady(seed)
-      const server = readServerInfo(await firstReply(client, ['INFO', 'server'], seed.label), seed.label)
+      const [about, replication] = await Promise.all([
+        firstReply(client, ['INFO', 'server'], seed.label),
+        firstReply(client, ['INFO', 'replication'], seed.label),
+      ])
+      const server = readServerInfo(about, seed.label)
       if (server.mode === 'sentinel') {
         throw new ConnectError('CONNECT_URL', `${seed.label} is a Sentinel`, {
           hint: 'Use redis+sentinel://host:port/name, with the name that it has for the primary.',
         })
       }
+      // In a cluster any node will do, and Sentinels are asked again when they were behind.
+      if (server.mode === 'standalone' && url.kind === 'direct') refuseReplica(replication, seed.label)
       if (server.mode === 'cluster' && url.database !== 0) {
         throw new ConnectError('CONNECT_URL', `a cluster has no database but 0, the URL names ${url.database}`)
       }
@@ -325,6 +331,14 @@ async function within<T>(ms: number, promise: Promise<T>, where: string): Promis
 function goneShard(target: Target): ConnectError {
   const id = 'shard' in target ? target.shard : target.slot
   return new ConnectError('CONNECT_LOST', `there is no shard '${id}' any more`, { hint: 'Read the topology again.' })
+}
+
+function refuseReplica(replication: string, where: string): void {
+  if (!/^role:slave/m.test(replication)) return
+  const field = (name: string): string => new RegExp(`^${name}:(.*?)\r?$`, 'm').exec(replication)?.[1] ?? '?'
+  throw new ConnectError('CONNECT_URL', `${where} is a replica, which takes no writes`, {
+    hint: `Connect to its primary, ${field('master_host')}:${field('master_port')}.`,
+  })
 }
 
 function ensureReady(connection: Connection): Client {

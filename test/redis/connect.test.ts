@@ -178,6 +178,15 @@ describe('connecting', () => {
     expect(await deployment.command('k', ['GET', 'k'])).toBeNull()
   })
 
+  test('a replica: CONNECT_URL, with the address of its primary', async () => {
+    await using primary = await startServer()
+    await using replica = await startServer({ config: { replicaof: `127.0.0.1 ${primary.port}` } })
+    await expect(connectDeployment(replica.url)).rejects.toMatchObject({
+      code: 'CONNECT_URL',
+      hint: expect.stringContaining(`127.0.0.1:${primary.port}`),
+    })
+  })
+
   test('over a unix socket, into a database', async () => {
     await using server = await startServer({ socket: true, password: 'p&w%' })
     const deployment = await connectDeployment(`${server.url}&db=3`)

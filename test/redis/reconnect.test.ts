@@ -126,6 +126,21 @@ describe('a cluster that changes', () => {
     expect(await deployment.call('renew', ['{moving}:tasks'], ['worker'])).toEqual([])
   })
 
+  test('a primary that dies is replaced, and calls go on without an error', async () => {
+    await using cluster = await startCluster({ shards: 3, replicas: 1, config: { 'cluster-node-timeout': '1000' } })
+    const deployment = await connectDeployment(cluster.url)
+    onTestFinished(() => deployment.close())
+    const keys = Array.from({ length: 20 }, (_, i) => `key:${i}`)
+    const victim = cluster.nodes[1]
+    const dead = deployment.topology.shards.find(({ port }) => port === victim?.port)
+    await victim?.kill()
+    const replies = keys.map((key) => deployment.call('renew', [key], ['worker']))
+    expect(await Promise.all(replies)).toEqual(keys.map(() => []))
+    const { shards } = await deployment.refresh()
+    expect(shards).toHaveLength(3)
+    expect(shards.map(({ id }) => id)).not.toContain(dead?.id)
+  })
+
   test('a failover is followed', async () => {
     await using cluster = await startCluster({ shards: 1, replicas: 1, password: 'pw' })
     const deployment = await connectDeployment(cluster.url)
