@@ -1,0 +1,418 @@
+// Encodes functions and classes: their source, the values of the names they use, and their own properties.
+import { createRequire } from 'node:module'
+import { dirname, sep } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { types } from 'node:util'
+import { dataOf, globalNames, unnamed } from './builtins.ts'
+import type { Encoder } from './encoder.ts'
+import { inspector, type FunctionDetails } from './inspector.ts'
+import { importer, LiteralTable } from './literals.ts'
+import type { ImportedName } from './module-names.ts'
+import { lockOf } from './objects.ts'
+import { isInPackage, packageNameOf, specifierOf, versionFrom, vitePackage } from './packages.ts'
+import { property, refuse, variable, type Path } from './refuse.ts'
+import { hasPrivateMembers, scriptOf, type Entry, type Script } from './script.ts'
+import { sharedCells, type Captured } from './shared-variables.ts'
+import { keyNames, shapeOf, viteDynamicImport, type FreeName } from './shape.ts'
+import { declaringScope, isClass } from './syntax.ts'
+import type { Binding, Common, Property, Slot } from './wire.ts'
+
+/** A live function, found in its script. */
+interface Known {
+  readonly script: Script
+  readonly entry: Entry
+  readonly details: FunctionDetails
+  readonly text: string
+}
+
+interface FunctionRecord {
+  readonly id: number
+  readonly script: Script
+  readonly entry: Entry
+  readonly captured: ReadonlyMap<string, Captured>
+  readonly extras: Common
+  readonly early: readonly string[]
+}
+
+const gearmillRoot = fileURLToPath(new URL('..', import.meta.url))
+const wrapperNames = new Set(['require', 'module', 'exports', '__dirname', '__filename'])
+const importMetaNames = new Set(['__vite_ssr_import_meta__', 'import_meta'])
+const usualPrototypes = new Set<unknown>([
+  Function.prototype,
+  unnamed['%AsyncFunction.prototype%'],
+  unnamed['%GeneratorFunction.prototype%'],
+  unnamed['%AsyncGeneratorFunction.prototype%'],
+])
+
+const textOf = (value: object): string => Function.prototype.toString.call(value)
+const isNativeText = (text: string): boolean => text.endsWith('{ [native code] }')
+
+export class FunctionEncoder {
+  readonly literals = new LiteralTable()
+  readonly packages = new Map<string, string>()
+  readonly cells: Slot[] = []
+  readonly #encoder: Encoder
+  readonly #details = new Map<object, FunctionDetails>()
+  readonly #known = new Map<object, Known | undefined>()
+  readonly #records: FunctionRecord[] = []
+  /** Exports of packages that modules got by import, so that they are recognised wherever they turn up. */
+  readonly #imported = new Map<object, () => Slot>()
+  readonly #modulesSeen = new Set<Script>()
+
+  constructor(encoder: Encoder) {
+    this.#encoder = encoder
+  }
+
+  #inspect(value: object): FunctionDetails {
+    let details = this.#details.get(value)
+    if (details === undefined) {
+      details = inspector().inspect(value)
+      this.#details.set(value, details)
+    }
+    return details
+  }
+
+  #find(value: object): Known | undefined {
+    if (this.#known.has(value)) return this.#known.get(value)
+    const text = textOf(value)
+    let known: Known | undefined
+    if (!isNativeText(text)) {
+      const details = this.#inspect(value)
+      if (details.location !== undefined) {
+        const script = scriptOf(details.location.scriptId)
+        const entry = script.find(text, details.location.line, details.location.column)
+        if (entry !== undefined) known = { script, entry, details, text }
+        this.#noteImports(script, details)
+      }
+    }
+    this.#known.set(value, known)
+    return known
+  }
+
+  /** Whether the function is part of Node itself, but none of its public names. */
+  isInternal(value: object): boolean {
+    const text = textOf(value)
+    if (isNativeText(text)) return true
+    const { location } = this.#inspect(value)
+    return location === undefined || inspector().script(location.scriptId).url.startsWith('node:')
+  }
+
+  hasPrivateMembers(value: object): boolean {
+    if (!textOf(value).includes('#')) return false
+    const node = this.#find(value)?.entry.node
+    return node !== undefined && isClass(node) && hasPrivateMembers(node)
+  }
+
+  /** The name by which the worker has this function: an export of a package, or of Gearmill. */
+  reference(value: object): Slot | undefined {
+    const text = textOf(value)
+    if (isNativeText(text)) return undefined
+    const known = this.#find(value)
+    const imported = this.#imported.get(value)
+    if (imported !== undefined) return imported()
+    if (known?.script.path === undefined) return undefined
+    const { path } = known.script
+    const isOwn = path.startsWith(gearmillRoot)
+    if (!isOwn && !isInPackage(path)) return undefined
+    const exportedName = this.#exportedName(known, value)
+    if (isOwn) {
+      if (exportedName === undefined) return undefined
+      const specifier = path.slice(gearmillRoot.length).replace(/\.[cm]?[jt]s$/, '')
+      return ['m', this.#encoder.module({ how: 'gearmill', specifier }), exportedName]
+    }
+    const specifier = specifierOf(path)
+    if (exportedName !== undefined && specifier !== undefined) {
+      return this.#packageSlot('import', specifier, path, exportedName)
+    }
+    const required = requiredName(value, path)
+    return required && this.#packageSlot('require', required.specifier, path, required.name)
+  }
+
+  /** The export of a package that this object is, if it came in by an import. */
+  packageReference(value: object): Slot | undefined {
+    return this.#imported.get(value)?.()
+  }
+
+  #exportedName({ script, details }: Known, value: object): string | undefined {
+    for (const [outside, local] of script.exported()) {
+      if (details.scopes.some((each) => Object.hasOwn(each, local) && each[local] === value)) return outside
+    }
+    return undefined
+  }
+
+  #noteImports(script: Script, details: FunctionDetails): void {
+    if (this.#modulesSeen.has(script)) return
+    this.#modulesSeen.add(script)
+    for (const [local, imported] of script.imports) {
+      const scope = details.scopes.findLast((each) => Object.hasOwn(each, local))
+      const value = scope?.[local]
+      if ((typeof value !== 'object' && typeof value !== 'function') || value === null) continue
+      const reference = this.#importSlot(script, imported)
+      if (reference === undefined) continue
+      if (imported.name !== '*') {
+        this.#imported.set(value, () => reference(imported.name))
+        continue
+      }
+      // What stands for the namespace in vite's and the compilers' output is theirs, not the package's.
+      const isImitation = imported.how === 'vite' || imported.wrapped === true
+      if (!isImitation) this.#imported.set(value, () => reference('*'))
+      for (const name of Object.keys(value)) {
+        const member: unknown = Reflect.get(value, name)
+        if ((typeof member !== 'function' && typeof member !== 'object') || member === null) continue
+        if (!this.#imported.has(member)) this.#imported.set(member, () => reference(memberName(imported, value, name)))
+      }
+    }
+  }
+
+  /** How the worker reaches the exports of an imported module; undefined for local modules, which go by value. */
+  #importSlot(script: Script, { specifier, how }: ImportedName): ((name: string) => Slot) | undefined {
+    const encoder = this.#encoder
+    const self = /^gearmill(?:\/(.+))?$/.exec(specifier)
+    if (self !== null) {
+      const own = self[1] === undefined ? 'index' : `${self[1]}/index`
+      return (name) => ['m', encoder.module({ how: 'gearmill', specifier: own }), name]
+    }
+    const place = script.path === undefined ? process.cwd() : dirname(script.path)
+    const wanted = how === 'vite' ? vitePackage(specifier, place) : specifier
+    if (wanted === undefined) return undefined
+    const isNode = packageNameOf(wanted) === undefined
+    if (isNode && !/^(?:node:)?[a-z_0-9/]+$/.test(wanted)) return undefined
+    const kind = how === 'require' ? 'require' : 'import'
+    if (!isNode && !this.#notePackage(wanted, place)) return undefined
+    const id = isNode && !wanted.startsWith('node:') ? `node:${wanted}` : wanted
+    return (name) => ['m', encoder.module({ how: kind, specifier: id }), name]
+  }
+
+  #notePackage(specifier: string, place: string): boolean {
+    const name = packageNameOf(specifier)
+    const version = name && versionFrom(name, place)
+    if (name === undefined || version === undefined) return false
+    this.#candidates.set(specifier, [name, version])
+    return true
+  }
+
+  /** Versions of packages that may turn out to be used: specifier -> name and version. */
+  readonly #candidates = new Map<string, readonly [string, string]>()
+
+  #packageSlot(how: 'import' | 'require', specifier: string, path: string, name: string): Slot | undefined {
+    if (!this.#notePackage(specifier, dirname(path))) return undefined
+    return ['m', this.#encoder.module({ how, specifier }), name]
+  }
+
+  /** Whether a member of a class was made by its source, so that evaluating the source makes it again. */
+  isWrittenIn(owner: object, descriptor: PropertyDescriptor, side: 'prototype' | 'static'): boolean {
+    const known = this.#find(owner)
+    if (known === undefined || !isClass(known.entry.node)) return false
+    const texts = known.script.methodTexts(known.entry.node, side)
+    const { value, get, set }: Record<string, unknown> = { ...descriptor }
+    const functions = [value, get, set].filter((each) => each !== undefined)
+    return functions.every((each) => typeof each === 'function' && texts.has(textOf(each)))
+  }
+
+  encode(value: object, id: number, path: Path): void {
+    const text = textOf(value)
+    const details = this.#inspect(value)
+    if (details.bound !== undefined) {
+      const { target, self, args } = details.bound
+      this.#encoder.nodes[id] = {
+        kind: 'bound',
+        target: this.#encoder.slot(target, path),
+        self: this.#encoder.slot(self, property(path, '<this>')),
+        args: args.map((each, at) => this.#encoder.slot(each, property(path, `<argument ${at}>`))),
+      }
+      return
+    }
+    if (isNativeText(text)) throw refuse('CAPTURE_SOURCE', path, 'a native function without a global name')
+    const known = this.#find(value)
+    if (known === undefined) throw refuse('CAPTURE_SOURCE', path, 'its source cannot be found')
+    if (known.script.url.startsWith('node:')) throw refuse('CAPTURE_SOURCE', path, 'a function inside of Node')
+    const { entry, script } = known
+    const shape = shapeOf(entry.node)
+    if (shape.importMeta) throw refuse('CAPTURE_IMPORT_META', path, 'it uses import.meta')
+    // A function declared with `function`, or a method, gets `this` from its caller; only arrows take it along.
+    if (shape.lexical !== undefined) {
+      throw refuse('CAPTURE_THIS', path, `it uses \`${shape.lexical}\` of the place where it was written`)
+    }
+    const captured = new Map<string, Captured>()
+    for (const [name, free] of shape.free) {
+      const found = this.#resolve(name, free, known, variable(path, name))
+      if (found !== undefined) captured.set(name, found)
+    }
+    for (const { specifier } of shape.dynamicImports) {
+      if (specifier !== undefined && this.literals.importedAs(script, specifier.value) === undefined) {
+        throw refuse('CAPTURE_UNSUPPORTED', path, `it imports '${specifier.value}' when it runs`, {
+          hint: 'Import local modules with a static import: then their functions travel along.',
+        })
+      }
+      captured.set(importer, { slot: ['i'], written: false, scope: undefined, declaredBy: undefined })
+    }
+    const extras = isClass(entry.node)
+      ? this.#classExtras(value, known, path)
+      : this.#functionExtras(value, entry, path)
+    const early = keyNames(entry.node).filter((name) => captured.has(name))
+    this.#records.push({ id, script, entry, captured, extras, early })
+  }
+
+  #resolve(name: string, free: FreeName, known: Known, path: Path): Captured | undefined {
+    const { script, entry, details } = known
+    if (name === viteDynamicImport) return undefined
+    if (importMetaNames.has(name)) throw refuse('CAPTURE_IMPORT_META', path, 'it uses import.meta')
+    const scope = details.scopes.find((each) => Object.hasOwn(each, name))
+    const declaredBy = declaringScope(entry.around, name)
+    const isModuleLevel = declaredBy === script.moduleScope
+    const isWrapper =
+      declaredBy === undefined || (script.moduleScope !== script.program && !isWithin(declaredBy, script))
+    const value = scope?.[name]
+    if (wrapperNames.has(name) && isWrapper && scope !== undefined) {
+      if (name === 'exports' && free.members !== null && typeof value === 'object' && value !== null) {
+        return {
+          slot: this.#encoder.namespace(value, free.members, path),
+          written: false,
+          scope: undefined,
+          declaredBy: undefined,
+        }
+      }
+      throw refuse('CAPTURE_IMPORT_META', path, `it uses \`${name}\` of its module`)
+    }
+    if (typeof value === 'function' && Object.hasOwn(value, 'resolve') && Object.hasOwn(value, 'cache')) {
+      throw refuse('CAPTURE_IMPORT_META', path, 'a `require` function')
+    }
+    const imported = isModuleLevel ? script.imports.get(name) : undefined
+    if (imported !== undefined) {
+      const slot = this.#resolveImport(imported, value, free, script, path)
+      if (slot !== undefined) return { slot, written: false, scope: undefined, declaredBy: undefined }
+    }
+    if (scope === undefined) return this.#resolveGlobal(name, free, declaredBy !== undefined, path)
+    return { slot: this.#encoder.slot(value, path), written: free.written, scope, declaredBy }
+  }
+
+  #resolveImport(imported: ImportedName, value: unknown, free: FreeName, script: Script, path: Path): Slot | undefined {
+    const reference = this.#importSlot(script, imported)
+    if (reference === undefined) {
+      // Of a local module only what is used travels.
+      if (imported.name !== '*' || free.members === null || !isNamespace(value, imported)) return undefined
+      return this.#encoder.namespace(value, free.members, path)
+    }
+    if (imported.name !== '*' || typeof value !== 'object' || value === null) return reference(imported.name)
+    if (imported.wrapped || (imported.how === 'vite' && free.members !== null)) {
+      const slots = (member: string): Slot => reference(memberName(imported, value, member))
+      return this.#encoder.namespace(value, free.members ?? undefined, path, slots)
+    }
+    return reference('*')
+  }
+
+  #resolveGlobal(name: string, free: FreeName, isDeclared: boolean, path: Path): Captured | undefined {
+    if (isDeclared) throw refuse('CAPTURE_UNKNOWN', path, 'it has no value yet')
+    if (globalNames.has(name) || free.guarded) return undefined
+    if (!(name in globalThis)) throw refuse('CAPTURE_UNKNOWN', path, 'no variable of this name can be seen from it')
+    const slot = this.#encoder.slot(Reflect.get(globalThis, name), path)
+    return { slot, written: false, scope: undefined, declaredBy: undefined }
+  }
+
+  #functionExtras(value: object, entry: Entry, path: Path): Common {
+    const props: Property[] = this.#encoder.properties(value, path, (key, descriptor) => {
+      if (key === 'name') return descriptor.value === entry.name
+      return key === 'length' || key === 'prototype' || ((key === 'arguments' || key === 'caller') && !entry.strict)
+    })
+    const proto: unknown = Reflect.getPrototypeOf(value)
+    const own: unknown = Reflect.getOwnPropertyDescriptor(value, 'prototype')?.value
+    if (typeof own === 'object' && own !== null && isFilledPrototype(own))
+      this.#encoder.slot(own, property(path, 'prototype'))
+    return {
+      ...(!usualPrototypes.has(proto) && { proto: this.#encoder.slot(proto, property(path, '__proto__')) }),
+      ...(props.length > 0 && { props }),
+      ...lockOf(value),
+    }
+  }
+
+  #classExtras(value: object, known: Known, path: Path): Common {
+    const { node } = known.entry
+    if (!isClass(node)) return {}
+    const secret = node.body.body.find(
+      (member) => member.type === 'PropertyDefinition' && member.static && member.key.type === 'PrivateIdentifier',
+    )
+    if (secret !== undefined) throw refuse('CAPTURE_PRIVATE', path, 'a class with a static #private field')
+    const props = this.#encoder.properties(value, path, (key, descriptor) => {
+      if (key === 'name' && typeof descriptor.value === 'string') return descriptor.value === known.entry.name
+      return key === 'length' || key === 'prototype' || this.isWrittenIn(value, descriptor, 'static')
+    })
+    const proto = Reflect.getPrototypeOf(value)
+    // The prototype is a node of its own if anything about it does not come from the source.
+    const prototype = Reflect.get(value, 'prototype') as object
+    const isPlain =
+      Reflect.getPrototypeOf(prototype) === Object.prototype &&
+      Reflect.ownKeys(prototype).every(
+        (key) =>
+          key === 'constructor' ||
+          this.isWrittenIn(value, Reflect.getOwnPropertyDescriptor(prototype, key) ?? {}, 'prototype'),
+      )
+    if (!isPlain) this.#encoder.slot(prototype, property(path, 'prototype'))
+    return {
+      ...(proto !== Function.prototype && { proto: this.#encoder.slot(proto, property(path, '__proto__')) }),
+      ...(props.length > 0 && { props }),
+      ...lockOf(value),
+    }
+  }
+
+  /** Decides which variables are shared, and writes the nodes. */
+  finish(): void {
+    const cellOf = sharedCells(this.#records, this.cells)
+    for (const record of this.#records) {
+      const cellNames = new Set<string>()
+      const bindings = [...record.captured].map(([name, captured]): Binding => {
+        const cell = cellOf.get(captured)
+        if (cell === undefined) return [name, captured.slot]
+        cellNames.add(name)
+        return [name, ['c', cell]]
+      })
+      const literal = this.literals.add(record.script, record.entry, [...record.captured.keys()], cellNames)
+      this.#encoder.nodes[record.id] = {
+        kind: 'function',
+        literal,
+        bindings,
+        ...(record.early.length > 0 && { early: record.early }),
+        ...record.extras,
+      }
+    }
+    for (const { specifier } of this.#encoder.modules) {
+      const candidate = this.#candidates.get(specifier)
+      if (candidate !== undefined) this.packages.set(...candidate)
+    }
+  }
+}
+
+const isFilledPrototype = (prototype: object): boolean =>
+  Reflect.ownKeys(prototype).some((key) => key !== 'constructor') ||
+  (Object.hasOwn(prototype, 'constructor') && Reflect.getPrototypeOf(prototype) !== Object.prototype)
+
+/** In an imitation of a namespace `default` is the whole of a CommonJS module, unless that says that it was an ES module. */
+function memberName({ wrapped }: ImportedName, namespace: object, member: string): string {
+  return wrapped && member === 'default' && Reflect.get(namespace, '__esModule') !== true ? '*' : member
+}
+
+function isNamespace(value: unknown, { how }: ImportedName): value is object {
+  if (typeof value !== 'object' || value === null) return false
+  return how !== 'import' || types.isModuleNamespaceObject(value)
+}
+
+function isWithin(scope: { readonly start: number; readonly end: number }, script: Script): boolean {
+  return scope.start >= script.moduleScope.start && scope.end <= script.moduleScope.end
+}
+
+/** Where a loaded CommonJS package exports a value: looked for in the file that made it, then in the package's other ones. */
+function requiredName(value: object, path: string): { readonly specifier: string; readonly name: string } | undefined {
+  const cache = createRequire(import.meta.url).cache
+  const folder = path.slice(
+    0,
+    path.indexOf(sep, path.lastIndexOf(`${sep}node_modules${sep}`) + '/node_modules/'.length) + 1,
+  )
+  const files = [path, ...Object.keys(cache).filter((file) => file !== path && file.startsWith(folder))]
+  for (const file of files) {
+    const exported: unknown = cache[file]?.exports
+    if ((typeof exported !== 'object' && typeof exported !== 'function') || exported === null) continue
+    const name = exported === value ? '*' : Object.keys(exported).find((key) => dataOf(exported, key) === value)
+    const specifier = name === undefined ? undefined : specifierOf(file)
+    if (name !== undefined && specifier !== undefined) return { specifier, name }
+  }
+  return undefined
+}

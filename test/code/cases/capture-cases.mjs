@@ -1,0 +1,19 @@
+// Captures the cases of a module: node capture-cases.mjs <dist> <cases module> <output folder>. Run under whatever built the cases.
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+
+const [dist, module, folder] = process.argv.slice(2)
+const { captureCode } = await import(pathToFileURL(join(dist, 'code/capture.js')).href)
+const loaded = await import(pathToFileURL(module).href)
+const cases = loaded.cases ?? loaded.default.cases
+for (const [at, { name, roots, use }] of cases.entries()) {
+  let code
+  try {
+    code = captureCode([...roots, use].map((value) => ({ value, label: name })))
+  } catch (error) {
+    await writeFile(join(folder, `${at}.error`), String(error.stack))
+    continue
+  }
+  await writeFile(join(folder, `${at}.code`), code.bytes)
+}
