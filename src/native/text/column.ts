@@ -14,6 +14,8 @@ export interface CountColumns {
   readonly values: Float64Array
 }
 
+const encoder = new TextEncoder()
+
 /** A column that grows. Starts small: most are cut from one chunk of a file. */
 export class ColumnBuilder {
   #bytes = new Uint8Array(1 << 12)
@@ -39,6 +41,14 @@ export class ColumnBuilder {
     this.#reserve(text.length, 1)
     this.#bytes.set(text, this.#end)
     this.#end += text.length
+    this.#length++
+    this.#offsets[this.#length] = this.#end
+  }
+
+  /** Adds a well-formed string. */
+  addText(text: string): void {
+    this.#reserve(text.length * 3, 1)
+    this.#end += encoder.encodeInto(text, this.#bytes.subarray(this.#end)).written
     this.#length++
     this.#offsets[this.#length] = this.#end
   }

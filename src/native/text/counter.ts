@@ -15,6 +15,11 @@ import type { Block, TextMemory } from './module.ts'
 import { deferredTexts, type Staging, stagedValues } from './staging.ts'
 import { planTokens, type TokenOptions, type TokenPlan } from './tokens.ts'
 
+export interface CounterOptions extends TokenOptions {
+  /** False: only the number of tokens is wanted, and no key is kept. Default: true. */
+  readonly keys?: boolean
+}
+
 export interface DrainOptions {
   /** Into how many parts keys are divided, by `partitionOf(hashBytes(key), partitions)`. Default: 1. */
   readonly partitions?: number
@@ -39,17 +44,19 @@ export class Counter {
   readonly #plan: TokenPlan
   readonly #separator: Block
   readonly #address: number
+  readonly #keys: boolean
   readonly #apart = new Map<string, number>()
   #apartTokens = 0
 
   /** Made by `TextKernel.counter`. */
-  constructor(memory: TextMemory, staging: Staging, options: TokenOptions) {
+  constructor(memory: TextMemory, staging: Staging, options: CounterOptions) {
     this.#memory = memory
     this.#staging = staging
     this.#plan = planTokens(options)
+    this.#keys = options.keys ?? true
     this.#separator = memory.alloc(this.#plan.separator.length)
     memory.bytes.set(this.#plan.separator, this.#separator.address)
-    this.#address = memory.exports.counterNew() >>> 0
+    this.#address = memory.exports.counterNew(this.#keys ? 1 : 0) >>> 0
     if (this.#address === 0) throw memory.exhausted()
   }
 
@@ -112,7 +119,7 @@ export class Counter {
 
   /** Adds to the count of a key that UTF-8 cannot carry; what another counter drained as `apart`. */
   mergeApart(key: string, value: number): void {
-    this.#apart.set(key, (this.#apart.get(key) ?? 0) + value)
+    if (this.#keys) this.#apart.set(key, (this.#apart.get(key) ?? 0) + value)
     this.#apartTokens += value
   }
 
@@ -189,7 +196,7 @@ export class Counter {
   }
 
   #addGroup(texts: readonly string[]): void {
-    const { joint, scripted } = this.#plan
+    const { joint, respell, scripted } = this.#plan
     if (scripted) {
       for (const text of texts) this.#addInScript(text)
       return
@@ -202,21 +209,22 @@ export class Counter {
     } else if (isAscii) {
       this.#staging.cut(texts)
       this.addSpans(spans, texts.length)
-    } else if (joint !== undefined && !this.#plan.lower && joined.isWellFormed()) {
-      this.addSpans(spans, 1)
+    } else if (joint !== undefined && respell !== undefined && joined.isWellFormed()) {
+      if (this.#plan.lower) this.#staging.text(texts.map(respell).join(joint))
+      this.#count(spans, 1)
     } else {
-      for (const text of texts) this.#addText(text)
+      for (const text of texts) this.#addInScript(text)
     }
   }
 
-  #addText(text: string): void {
-    const isAscii = this.#staging.text(text) === text.length
-    if (isAscii || (!this.#plan.lower && text.isWellFormed())) this.addSpans(this.#staging.spans.address, 1)
-    else this.#addInScript(text)
-  }
-
   #addInScript(text: string): void {
-    for (const token of this.#plan.inScript(text)) {
+    const { inScript, respell } = this.#plan
+    if (respell !== undefined && text.isWellFormed()) {
+      this.#staging.text(respell(text))
+      this.#count(this.#staging.spans.address, 1)
+      return
+    }
+    for (const token of inScript(text)) {
       if (!token.isWellFormed()) {
         this.mergeApart(token, 1)
         continue

@@ -4,19 +4,17 @@
 // UTF-8 columns that belong to the caller; what a kernel returns is a copy, valid for ever.
 import { PlanError } from '../../errors.ts'
 import { ColumnBuilder, type TextColumn } from './column.ts'
-import { Counter } from './counter.ts'
+import { Counter, type CounterOptions } from './counter.ts'
 import { LOWER_ASCII, LOWER_NONE, SPAN_BYTES, TOKENS_WHOLE } from './layout.ts'
 import { type Block, TextMemory } from './module.ts'
 import { type CsvOptions, RowReader } from './reader.ts'
 import { deferredTexts, Staging } from './staging.ts'
-import { planTokens, type TokenOptions, type TokenPlan } from './tokens.ts'
+import { planTokens, type TokenPlan } from './tokens.ts'
 
 export interface TextKernelOptions {
   /** The most that the WebAssembly memory may grow to, from 8 to 4095 MiB. Default: 1024. */
   readonly maxMemoryMb?: number
 }
-
-const encoder = new TextEncoder()
 
 export class TextKernel {
   readonly #memory: TextMemory
@@ -58,7 +56,7 @@ export class TextKernel {
   }
 
   /** A counter of tokens. Throws PlanError PLAN_OPTION for a separator that columns cannot be split by. */
-  counter(options: TokenOptions): Counter {
+  counter(options: CounterOptions): Counter {
     return new Counter(this.#memory, this.#staging, options)
   }
 
@@ -99,7 +97,7 @@ export class TextKernel {
       let next = 0
       for (const [index, text] of deferredTexts(this.#memory, spans, count)) {
         this.#write(builder, spans + next * SPAN_BYTES, index - next, size, plan.mode)
-        for (const token of plan.inScript(text)) builder.add(encoder.encode(token))
+        for (const token of plan.inScript(text)) builder.addText(token)
         next = index + 1
       }
       this.#write(builder, spans + next * SPAN_BYTES, count - next, size, plan.mode)

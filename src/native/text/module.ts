@@ -23,7 +23,7 @@ export interface TextExports {
   columnTokens(bytes: number, offsets: number, spans: number, count: number, mode: number): number
   addWeighted(counter: number, spans: number, weights: number, count: number): number
   spansOf(offsets: number, count: number, base: number, spans: number): void
-  counterNew(): number
+  counterNew(keys: number): number
   counterFree(counter: number): void
   counterClear(counter: number): void
   entriesByPartition(

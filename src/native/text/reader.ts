@@ -39,7 +39,7 @@ export interface CsvOptions {
   readonly quote?: string
   /** Leave the first row out. Default: false. */
   readonly header?: boolean
-  /** A row that is longer is broken; what an unterminated quote can cost at most. Default: 16 MiB. */
+  /** A row that is longer is broken; also how far a quote without an end is followed. Default: 16 MiB. */
   readonly maxRowBytes?: number
 }
 
@@ -72,7 +72,6 @@ export interface Extracted extends Counted {
 const pieceBytes = 1 << 18
 const defaultRowBytes = 16 << 20
 const noQuote = 256
-const encoder = new TextEncoder()
 
 const kinds: Readonly<Record<number, RowProblemKind>> = {
   [PROBLEM_SHORT]: 'short',
@@ -249,7 +248,7 @@ export class RowReader {
         const word = (spans + i * SPAN_BYTES) >>> 2
         const start = words[word] as number
         if (text === undefined) builder.add(bytes.subarray(start, start + (words[word + 1] as number)))
-        else builder.add(encoder.encode(text))
+        else builder.addText(text)
       }
       return
     }

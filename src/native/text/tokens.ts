@@ -30,25 +30,38 @@ export interface TokenPlan {
   /** A text that may stand between two texts so that the tokens of both stay the same. */
   readonly joint: string | undefined
   readonly inScript: (text: string) => string[]
+  /** Another text whose tokens, without lower-casing, are those of `inScript`; undefined where there is no such text. */
+  readonly respell: ((text: string) => string) | undefined
 }
 
 export function planTokens(options: TokenOptions): TokenPlan {
   const { tokens, lower } = options
   const cut = cutter(tokens)
+  const joint = jointOf(tokens)
+  const inScript = scriptOf(cut, lower)
   const separator = new TextEncoder().encode(typeof tokens === 'object' ? tokens.split : '')
   return {
     mode: modeOf(tokens, separator),
     separator,
     lower: lower !== undefined,
     scripted: lower === 'after' && typeof tokens === 'object' && !isCaseless(tokens.split),
-    joint: jointOf(tokens),
-    inScript:
+    joint,
+    inScript,
+    respell:
       lower === undefined
-        ? cut
+        ? (text) => text
         : lower === 'before'
-          ? (text) => cut(text.toLowerCase())
-          : (text) => cut(text).map((token) => token.toLowerCase()),
+          ? (text) => text.toLowerCase()
+          : joint !== undefined && isCaseless(joint) && joint < '\x80'
+            ? (text) => inScript(text).join(joint)
+            : undefined,
   }
+}
+
+function scriptOf(cut: (text: string) => string[], lower: TokenOptions['lower']): (text: string) => string[] {
+  if (lower === 'before') return (text) => cut(text.toLowerCase())
+  if (lower === 'after') return (text) => cut(text).map((token) => token.toLowerCase())
+  return cut
 }
 
 function cutter(tokens: Tokens): (text: string) => string[] {

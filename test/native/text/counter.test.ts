@@ -96,6 +96,21 @@ describe('a counter', () => {
     expect(counts).toEqual(countsOf(['\ud83d', '\ude00', 'a']))
   })
 
+  it('only counts, where no keys are wanted', () => {
+    fc.assert(
+      fc.property(fc.array(fc.oneof(text, fc.constant('\ud83d \ud83d'))), options, (texts, how) => {
+        const counter = kernel.counter({ ...how, keys: false })
+        counter.addStrings(texts)
+        counter.merge(textColumn(['a', 'b']), Float64Array.of(2, 5))
+        expect(counter.tokens).toBe(texts.flatMap((value) => tokensOf(value, how)).length + 7)
+        expect(counter.size).toBe(0)
+        expect(countsIn(counter.drain({ partitions: 2, sorted: true })).size).toBe(0)
+        expect(counter.top(3).keys.length).toBe(0)
+        counter.close()
+      }),
+    )
+  })
+
   it('grows past many keys, short and long', () => {
     const texts = Array.from({ length: 60_000 }, (_, i) => `${i} ${i % 100} key-that-is-longer-than-sixteen-bytes-${i}`)
     const expected = countsOf(texts.flatMap((value) => value.split(' ')))

@@ -162,6 +162,18 @@ describe('a reader of CSV', () => {
     reader.close()
   })
 
+  it('finds the same rows too long, however the bytes are cut into chunks', () => {
+    fc.assert(
+      fc.property(csvBytes, cuts, columns, fc.integer({ min: 1, max: 60 }), (bytes, at, which, maxRowBytes) => {
+        const reader = kernel.csvReader({ columns: which, maxRowBytes })
+        const whole = readAll(reader, bytes, [])
+        expect(readAll(reader, bytes, at)).toEqual(whole)
+        reader.close()
+      }),
+      { numRuns: 1000 },
+    )
+  })
+
   it('steps over a row that is too long', () => {
     const reader = kernel.csvReader({ columns: [0], maxRowBytes: 1000 })
     const bytes = bytesOf(`a\n${'x'.repeat(600_000)}\nb\n`)

@@ -54,6 +54,7 @@ export function scanCsv(scanner: usize, spans: usize, problems: usize): i32 {
   const last = load<u32>(scanner, CSV_LAST) != 0
   const columns = load<u32>(scanner, CSV_COLUMNS)
   const lastColumn = load<u32>(scanner, CSV_LAST_COLUMN)
+  const limit: usize = load<u32>(scanner, CSV_LIMIT)
   let at: usize = load<u32>(scanner, CSV_POSITION)
   let row = load<u32>(scanner, CSV_ROW)
   let rows: i32 = 0
@@ -78,9 +79,11 @@ export function scanCsv(scanner: usize, spans: usize, problems: usize): i32 {
       at += 2
       continue
     }
-    let state = scanRow(scanner, at, end, last, target)
+    // Of a row that is too long only the first bytes are looked at: what becomes of it does not depend on the chunks.
+    const isLong = end - at > limit
+    let state = isLong ? scanRow(scanner, at, at + limit, false, target) : scanRow(scanner, at, end, last, target)
     if (state == OPEN) {
-      if (end - at <= (load<u32>(scanner, CSV_LIMIT) as usize)) break
+      if (!isLong) break
       state = BROKEN
       if (faultKind == 0) {
         faultKind = PROBLEM_LONG

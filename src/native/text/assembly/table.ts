@@ -61,12 +61,12 @@ export function hashLong(at: usize, length: u32): u32 {
   return (h >> 32) as u32
 }
 
-/** A new counter, or 0 when the memory is at its limit. */
-export function counterNew(): usize {
+/** A new counter, or 0 when the memory is at its limit. Without keys it has no table and only counts all tokens. */
+export function counterNew(keys: bool): usize {
   const counter = alloc(COUNTER_BYTES)
   if (counter == 0) return 0
   memory.fill(counter, 0, COUNTER_BYTES)
-  if (!tableNew(counter, FIRST_BITS)) {
+  if (keys && !tableNew(counter, FIRST_BITS)) {
     release(counter, COUNTER_BYTES)
     return 0
   }
@@ -79,12 +79,12 @@ export function counterFree(counter: usize): void {
   release(counter, COUNTER_BYTES)
 }
 
-/** Forgets all keys; a table that has grown large is given back. */
+/** Forgets all keys. The table keeps its size: the next keys are likely to be as many. */
 export function counterClear(counter: usize): void {
   const bits = load<u32>(counter, COUNTER_BITS)
   const table: usize = load<u32>(counter, COUNTER_TABLE)
   arenaFree(counter)
-  memory.fill(table, 0, tableBytes(bits))
+  if (table != 0) memory.fill(table, 0, tableBytes(bits))
   store<u32>(counter, 0, COUNTER_SIZE)
   store<u64>(counter, 0, COUNTER_KEY_BYTES)
   store<f64>(counter, 0, COUNTER_TOKENS)
@@ -142,12 +142,17 @@ function grow(counter: usize): bool {
   return true
 }
 
+/** Length and hash as an entry holds them. */
+export function metaOf(length: u32, hash: u32): u64 {
+  return ((hash as u64) << 32) | ((length as u64) + 1)
+}
+
 /** Adds to the count of `length` bytes at `at`. There must be room (`reserve`). False: no memory for a long key. */
 export function addOne(counter: usize, at: usize, length: u32, hash: u32, weight: f64): bool {
   const bits = load<u32>(counter, COUNTER_BITS)
   const table: usize = load<u32>(counter, COUNTER_TABLE)
   const mask: usize = (1 << bits) - 1
-  const meta = ((hash as u64) << 32) | ((length as u64) + 1)
+  const meta = metaOf(length, hash)
   let slot: usize = hash >> (32 - bits)
   let entry = table + (slot << ENTRY_SHIFT)
   if (length <= 16) {
@@ -187,7 +192,8 @@ export function addOne(counter: usize, at: usize, length: u32, hash: u32, weight
 
 /** The address behind the last entry. */
 export function entriesEnd(counter: usize): usize {
-  return load<u32>(counter, COUNTER_TABLE) + tableBytes(load<u32>(counter, COUNTER_BITS))
+  const table: usize = load<u32>(counter, COUNTER_TABLE)
+  return table == 0 ? 0 : table + tableBytes(load<u32>(counter, COUNTER_BITS))
 }
 
 /** Where the bytes of an entry's key are. */

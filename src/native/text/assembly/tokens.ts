@@ -14,13 +14,15 @@ import {
   TOKENS_WORDS,
 } from '../layout'
 import { Scan, isAscii, lowerAscii } from './scan'
-import { ENTRY_SHIFT, Hash, addOne, hashLong, reserve } from './table'
+import { ENTRY_SHIFT, Hash, addOne, hashLong, metaOf, reserve } from './table'
 import { isUtf8 } from './utf8'
 
-const QUEUE: u32 = 512
+/** The entries of a queue and the queue itself fit into the first-level cache; much fewer would not hide the misses. */
+const QUEUE: u32 = 256
 
-const queue = memory.data((512 + 66) * 8, 64)
-const hashes = memory.data((512 + 66) * 4, 64)
+// A block of 64 bytes has at most 64 tokens, and one may be open before it: the queue is looked at before each block.
+const queue = memory.data((256 + 66) * 8, 64)
+const hashes = memory.data((256 + 66) * 4, 64)
 let queued: usize = queue
 
 /** What tokens go to: a counter, or (0) the column being written. */
@@ -244,6 +246,10 @@ function flush(): void {
 }
 
 function insert(count: u32, weights: usize): void {
+  if (load<u32>(sink, COUNTER_TABLE) == 0) {
+    addTotal(weights == 0 ? (count as f64) : sumOf(weights, count))
+    return
+  }
   if (!reserve(sink, count)) {
     failed = true
     return
@@ -263,14 +269,34 @@ function insert(count: u32, weights: usize): void {
   for (let i: usize = 0; i < count; i++) {
     const at: usize = load<u32>(queue + (i << 3))
     const length = load<u32>(queue + (i << 3), 4)
+    const hash = load<u32>(hashes + (i << 2))
     const weight = weights == 0 ? 1 : load<f64>(weights + (i << 3))
     total += weight
-    if (!addOne(sink, at, length, load<u32>(hashes + (i << 2)), weight)) {
+    // Most tokens are short and in their first slot: what addOne does for them, without the call.
+    if (length <= 16) {
+      const entry = table + (((hash >> shift) as usize) << ENTRY_SHIFT)
+      const difference = v128.xor(Scan.head(at, length), v128.load(entry))
+      if (load<u64>(entry, 16) == metaOf(length, hash) && !v128.any_true(difference)) {
+        store<f64>(entry, load<f64>(entry, 24) + weight, 24)
+        continue
+      }
+    }
+    if (!addOne(sink, at, length, hash, weight)) {
       failed = true
       return
     }
   }
-  store<f64>(sink, load<f64>(sink, COUNTER_TOKENS) + total, COUNTER_TOKENS)
+  addTotal(total)
+}
+
+function addTotal(tokens: f64): void {
+  store<f64>(sink, load<f64>(sink, COUNTER_TOKENS) + tokens, COUNTER_TOKENS)
+}
+
+function sumOf(weights: usize, count: u32): f64 {
+  let sum: f64 = 0
+  for (let i: usize = 0; i < count; i++) sum += load<f64>(weights + (i << 3))
+  return sum
 }
 
 /** Appends the queued tokens to the column. Up to 16 bytes more than a token has may be written behind it. */
