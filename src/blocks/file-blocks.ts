@@ -52,6 +52,8 @@ export class FileBlocks implements BlockStore {
         yield* frames.push(chunk)
       }
       frames.end()
+    } catch (error) {
+      throw fileError(error, 'read', path)
     } finally {
       await file.close()
     }
@@ -77,7 +79,7 @@ class FileBlockWriter implements BlockWriter {
   readonly #name: string
   readonly #path: string
   readonly #temporary: string
-  readonly #frames = new FrameWriter(writeBytes, (chunk) => this.#write(chunk))
+  readonly #frames = new FrameWriter(writeBytes, (chunk) => this.#write(chunk), magic)
   #file: FileHandle | undefined
   #isMade = false
 
@@ -110,13 +112,22 @@ class FileBlockWriter implements BlockWriter {
 
   async #write(chunk: Uint8Array): Promise<void> {
     if (this.#file === undefined) {
-      await mkdir(dirname(this.#path), { recursive: true })
-      this.#file = await open(this.#temporary, 'wx')
+      this.#file = await this.#open()
       this.#isMade = true
-      await this.#file.writeFile(magic)
     }
     // Unlike write(), goes on after a short write until all is written, or the disk is full.
     await this.#file.writeFile(chunk)
+  }
+
+  async #open(): Promise<FileHandle> {
+    try {
+      return await open(this.#temporary, 'wx')
+    } catch (error) {
+      if (codeOf(error) !== 'ENOENT') throw error
+      // The first block of its owner.
+      await mkdir(dirname(this.#path), { recursive: true })
+      return await open(this.#temporary, 'wx')
+    }
   }
 
   async #orDiscard(step: () => Promise<void>): Promise<void> {

@@ -11,7 +11,7 @@ const headerBytes = 8
 const endMark = 0xffff_ffff
 const smallestBuffer = 4096
 
-/** Cuts frames into chunks of at most `chunkBytes`. A chunk given to `emit` may be reused when its promise resolves. */
+/** Cuts frames into chunks of at most `chunkBytes`; the first one starts with `start`. A chunk given to `emit` may be reused when its promise resolves. */
 export class FrameWriter {
   readonly #chunkBytes: number
   readonly #emit: (chunk: Uint8Array) => Promise<void>
@@ -21,12 +21,13 @@ export class FrameWriter {
   #frames = 0
   #bytes = 0
 
-  constructor(chunkBytes: number, emit: (chunk: Uint8Array) => Promise<void>) {
+  constructor(chunkBytes: number, emit: (chunk: Uint8Array) => Promise<void>, start = new Uint8Array(0)) {
     this.#chunkBytes = chunkBytes
     this.#emit = emit
+    if (start.length > 0) this.#hold(start)
   }
 
-  /** Bytes of the stream so far. */
+  /** Bytes of the stream so far, without `start`. */
   get bytes(): number {
     return this.#bytes
   }

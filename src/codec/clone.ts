@@ -81,7 +81,14 @@ export function serializeRecords(records: readonly unknown[]): Uint8Array {
 
 export function deserializeRecords(bytes: Uint8Array): unknown[] {
   const reader = new CloneDeserializer(bytes)
-  reader.readHeader()
+  try {
+    reader.readHeader()
+  } catch (error) {
+    throw new GearmillError('EXECUTION_BLOCK_LOST', 'a frame was written by a later version of Node.js', {
+      cause: error,
+      hint: 'Run the workers of a group on one major version of Node.js.',
+    })
+  }
   return reader.readValue() as unknown[]
 }
 
@@ -109,7 +116,10 @@ function isCloneable(value: unknown): boolean {
 // Descends into the first part that cannot be cloned by itself, until all parts of a value can but the value cannot.
 function refusalOf(records: readonly unknown[], cause: unknown): unknown {
   if (isTooDeep(cause)) return new PlanError('PLAN_RECORD', 'a record is nested too deeply to travel', { cause })
-  let value: unknown = records.find((record) => !isCloneable(record))
+  const failing = records.findIndex((record) => !isCloneable(record))
+  if (failing < 0 && !(cause instanceof Refusal)) return cause
+  if (failing < 0) return new PlanError('PLAN_RECORD', 'the records of a batch are too large together', { cause })
+  let value = records[failing]
   let path = 'record'
   const visited = new Set<unknown>([value])
   for (;;) {

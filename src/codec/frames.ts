@@ -33,7 +33,7 @@ export function decodeRecords(frame: Uint8Array): unknown[] {
   return toRecords(decodeBatch(frame))
 }
 
-/** A batch as a frame. Throws PlanError PLAN_RECORD where a record is none that structured clone carries. */
+/** A batch as a frame, as it is: records are not looked at for columns (`packed` does that). Throws PlanError PLAN_RECORD where a record is none that structured clone carries. */
 export function encodeBatch(batch: Batch): Uint8Array {
   switch (batch.kind) {
     case 'text':

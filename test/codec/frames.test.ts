@@ -324,6 +324,15 @@ test('frames can be read out of the middle of other bytes', () => {
   }
 })
 
+test('a clone by a later version of V8 is refused, with what to do', () => {
+  const frame = Uint8Array.from(encodeRecords([1n]))
+  expect(frame[1]).toBe(0xff)
+  frame[2] = 99
+  expect(() => decodeRecords(frame)).toThrow(
+    expect.objectContaining({ code: 'EXECUTION_BLOCK_LOST', hint: expect.stringContaining('Node.js') }),
+  )
+})
+
 test('a frame of an unknown kind is refused', () => {
   expect(() => decodeBatch(Uint8Array.of(99, 1, 2))).toThrow(expect.objectContaining({ code: 'EXECUTION_BLOCK_LOST' }))
 })
