@@ -1,0 +1,69 @@
+// Every reader, operation and sink that each worker has: programs name these, all others are shipped.
+import type { Definition } from './define.ts'
+import { accumulate } from './operations/accumulate.ts'
+import { collect } from './operations/collect.ts'
+import { countBy } from './operations/count-by.ts'
+import { count } from './operations/count.ts'
+import { distinct } from './operations/distinct.ts'
+import { max, min } from './operations/extreme.ts'
+import { filter } from './operations/filter.ts'
+import { flatMap } from './operations/flat-map.ts'
+import { forEach } from './operations/for-each.ts'
+import { aggregateBy, batchGroupBy, groupBy } from './operations/group-by.ts'
+import { limit } from './operations/limit.ts'
+import { localGroupBy } from './operations/local-group-by.ts'
+import { lower } from './operations/lower.ts'
+import { map } from './operations/map.ts'
+import { avg, sum } from './operations/numbers.ts'
+import { aggregate, reduce } from './operations/reduce.ts'
+import { repartition } from './operations/repartition.ts'
+import { sort, sortBy } from './operations/sort.ts'
+import { split } from './operations/split.ts'
+import { topK } from './operations/top-k.ts'
+import { words } from './operations/words.ts'
+import { files } from './readers/files.ts'
+import { from } from './readers/from.ts'
+import { keys } from './readers/keys.ts'
+import { addToHash, replaceHash } from './sinks/hash.ts'
+import { addToSortedSet, replaceSortedSet } from './sinks/sorted-set.ts'
+import { write } from './sinks/write.ts'
+
+const all: readonly Definition[] = [
+  files,
+  from,
+  keys,
+  map,
+  flatMap,
+  filter,
+  forEach,
+  accumulate,
+  localGroupBy,
+  split,
+  words,
+  lower,
+  limit,
+  collect,
+  repartition,
+  countBy,
+  count,
+  sum,
+  avg,
+  min,
+  max,
+  distinct,
+  groupBy,
+  aggregateBy,
+  batchGroupBy,
+  aggregate,
+  reduce,
+  sort,
+  sortBy,
+  topK,
+  write,
+  addToSortedSet,
+  replaceSortedSet,
+  addToHash,
+  replaceHash,
+]
+
+export const builtins: ReadonlyMap<string, Definition> = new Map(all.map((definition) => [definition.name, definition]))

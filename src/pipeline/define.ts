@@ -1,0 +1,187 @@
+// How readers, operations and sinks are made: the built-in ones and those of users alike. A definition has a part for the
+// client (options, splits, description) and a part for the executor (reading, steps, collecting, merging). A call is a
+// definition with its options and functions: a node of a pipeline.
+import type { BlockWriter } from '../blocks/store.ts'
+import type { Batch } from '../codec/batch.ts'
+import type { Command, Environment, TaskContext } from '../engine/runner.ts'
+import type { Deployment } from '../redis/deployment.ts'
+import type { Site } from './site.ts'
+
+/** Records on their way through a task. */
+export interface ReadBatch {
+  readonly batch: Batch
+  /** Where record `index` of this batch came from, for error messages: `file:line`, a key. */
+  place?(index: number): string | Promise<string>
+}
+
+/** What definitions see of the client when a pipeline is about to run. */
+export interface SplitContext {
+  readonly deployment: Deployment
+  readonly namespace: string
+  readonly signal?: AbortSignal | undefined
+  /** Starts upload block `index` of the coming execution. */
+  upload(index: number): BlockWriter
+  /** Only explain() asks: nothing may be written. */
+  readonly dry: boolean
+}
+
+/** The splits of a reader: they depend on the input alone, never on who works on them. */
+export interface Splits {
+  readonly count: number
+  /** Plain data from which `read` finds split `i` again. */
+  readonly data: unknown
+  /** How many upload blocks were written. Default 0. */
+  readonly uploads?: number
+}
+
+/** The executor's side of one task. */
+export interface RunContext {
+  readonly task: TaskContext
+  readonly environment: Environment
+  /** Reports a failed record: what was thrown for it, and where it came from, if the reader knows. */
+  readonly fail: (thrown: unknown, record?: unknown, place?: string) => void
+}
+
+export interface ReaderDefinition<Options = unknown, Functions extends readonly unknown[] = readonly unknown[]> {
+  readonly kind: 'reader'
+  readonly name: string
+  /** For explain(): the call, as in `files('a.csv')`. */
+  describe(options: Options): string
+  /** Server commands that it runs, for explain(). */
+  commands?(options: Options): readonly string[]
+  /** Client side. `source` is what the call was given that cannot travel (an iterable). */
+  splits(options: Options, context: SplitContext, source: unknown): Promise<Splits>
+  read(
+    options: Options,
+    split: { readonly index: number; readonly data: unknown },
+    context: RunContext,
+    functions: Functions,
+  ): AsyncIterable<ReadBatch>
+}
+
+/** One step of the fused loop; `call` gets the record and, after with(), the values. */
+export interface Step {
+  /**
+   * map: the result is the record. filter: a truthy result keeps the record. tap: the result is ignored. flat: the result
+   * is opened. key: the result is paired with the record, `[result, record]`.
+   */
+  readonly shape: 'map' | 'filter' | 'tap' | 'flat' | 'key'
+  readonly call: (record: unknown, values?: unknown) => unknown
+}
+
+/** A step that sees all records of the task before it gives any. */
+export interface Gather {
+  readonly shape: 'gather'
+  add(record: unknown, values?: unknown): void | PromiseLike<void>
+  end(): AsyncIterable<readonly unknown[]> | Iterable<readonly unknown[]>
+}
+
+export interface LocalDefinition<Options = unknown, Functions extends readonly unknown[] = readonly unknown[]> {
+  readonly kind: 'local'
+  readonly name: string
+  describe(options: Options): string
+  /** Executor side, once per task. `user` functions may throw or return promises: the loop sees to both. */
+  step(options: Options, functions: Functions, context: RunContext): Step | Gather
+}
+
+/** The map side of a shuffle, or the end of the last stage. */
+export interface Collector {
+  /** What it throws is the record's error. */
+  add(record: unknown): void
+  /** No further record is wanted: the task may stop reading. */
+  readonly full?: boolean
+  /** Between batches: writes what is over the memory budget. Undefined where there is nothing to wait for. */
+  drain(): Promise<void> | undefined
+  end(): Promise<void>
+}
+
+export interface ShuffleContext extends RunContext {
+  readonly partitions: number
+}
+
+export interface MergeContext extends RunContext {
+  /** How many tasks wrote; read them in order, that makes results deterministic. */
+  readonly tasks: number
+  readonly partition: number
+  /** The record batches that task `task` wrote for this partition. */
+  read(task: number): AsyncIterable<readonly unknown[]>
+}
+
+export interface GlobalDefinition<Options = unknown, Functions extends readonly unknown[] = readonly unknown[]> {
+  readonly kind: 'global'
+  readonly name: string
+  describe(options: Options): string
+  /** `hash`: partitions by key, as many as the input deserves; `one`: everything meets in one task. */
+  readonly spread: 'hash' | 'one'
+  /** The map side combines records of equal keys before it writes them. For explain(). */
+  readonly combines: boolean
+  /** Local steps in front of the collector: key functions, so that their errors and promises are seen to. */
+  steps?(options: Options, functions: Functions): readonly Step[]
+  collect(options: Options, functions: Functions, context: ShuffleContext): Collector
+  merge(options: Options, functions: Functions, context: MergeContext): AsyncIterable<readonly unknown[]>
+}
+
+export interface SinkDefinition<Options = unknown, Functions extends readonly unknown[] = readonly unknown[]> {
+  readonly kind: 'sink'
+  readonly name: string
+  describe(options: Options): string
+  commands?(options: Options): readonly string[]
+  /** Local steps in front. */
+  steps?(options: Options, functions: Functions): readonly Step[]
+  /** Commands of one record, applied once. Exactly one of `effects` and `publish` is there. */
+  effects?(options: Options, record: unknown, functions: Functions): readonly Command[]
+  /** A shuffle into one task that publishes everything at once. */
+  readonly publish?: {
+    collect(options: Options, functions: Functions, context: ShuffleContext): Collector
+    /** Returns how many things it wrote. */
+    finish(options: Options, functions: Functions, context: MergeContext): Promise<number>
+  }
+}
+
+export type OperationDefinition = LocalDefinition | GlobalDefinition
+export type Definition = ReaderDefinition | OperationDefinition | SinkDefinition
+
+interface Call<D extends Definition> {
+  readonly definition: D
+  readonly name: string
+  /** Plain data. */
+  readonly options: unknown
+  /** Shipped with the pipeline: functions, values. */
+  readonly functions: readonly unknown[]
+  readonly site: Site
+}
+
+export interface ReaderCall<T = unknown> extends Call<ReaderDefinition> {
+  /** What cannot travel, for `splits`. */
+  readonly source?: unknown
+  readonly record?: T
+}
+export interface OperationCall<T = unknown, R = unknown> extends Call<OperationDefinition> {
+  readonly takes?: (record: T) => void
+  readonly gives?: R
+}
+export interface SinkCall<T = unknown> extends Call<SinkDefinition> {
+  readonly takes?: (record: T) => void
+}
+
+export function defineReader<O, F extends readonly unknown[]>(
+  definition: Omit<ReaderDefinition<O, F>, 'kind'>,
+): ReaderDefinition<O, F> {
+  return Object.freeze({ ...definition, kind: 'reader' as const })
+}
+
+export function defineOperation<O, F extends readonly unknown[]>(
+  definition: LocalDefinition<O, F>,
+): LocalDefinition<O, F>
+export function defineOperation<O, F extends readonly unknown[]>(
+  definition: GlobalDefinition<O, F>,
+): GlobalDefinition<O, F>
+export function defineOperation(definition: OperationDefinition): OperationDefinition {
+  return Object.freeze({ ...definition })
+}
+
+export function defineSink<O, F extends readonly unknown[]>(
+  definition: Omit<SinkDefinition<O, F>, 'kind'>,
+): SinkDefinition<O, F> {
+  return Object.freeze({ ...definition, kind: 'sink' as const })
+}

@@ -1,0 +1,101 @@
+// One run of a pipeline as its user holds it.
+import { decodeRecords } from '../codec/frames.ts'
+import type { EndedExecution, ExecutionHandle, ExecutionStatus } from '../engine/execution.ts'
+import { recordErrorOf } from '../engine/failure.ts'
+import { ExecutionError, type RecordError } from '../errors.ts'
+import type { Plan } from './explain.ts'
+
+/** How the frames and the end of an execution become what the user gets. */
+export type Results<T> = (frames: AsyncIterable<readonly unknown[]>, ended: EndedExecution) => AsyncIterable<T>
+
+export class Execution<T> {
+  readonly id: string
+  readonly #handle: ExecutionHandle
+  readonly #plan: Plan
+  readonly #results: Results<T>
+
+  constructor(handle: ExecutionHandle, plan: Plan, results: Results<T>) {
+    this.id = handle.id
+    this.#handle = handle
+    this.#plan = plan
+    this.#results = results
+  }
+
+  status(): Promise<ExecutionStatus> {
+    return this.#handle.status()
+  }
+
+  /** A state when something changed, at most ten times a second; ends with the execution. */
+  progress(): AsyncIterable<ExecutionStatus> {
+    return this.#handle.progress()
+  }
+
+  /** Ends it within a second; what was committed stays. */
+  abort(): Promise<void> {
+    return this.#handle.abort()
+  }
+
+  explain(): Plan {
+    return this.#plan
+  }
+
+  /** The good records, a frame in memory at a time. Throws at its end where a record or the execution failed. */
+  async *results(): AsyncGenerator<T> {
+    const ended = await this.#handle.ended()
+    this.#throwIfEndedBadly(ended)
+    yield* this.#read(ended)
+    if (ended.errors > 0) throw await this.#failed(ended, [])
+  }
+
+  /** All records. Rejects with an ExecutionError (`errors`, `results`) where a record or the execution failed. */
+  async result(): Promise<T[]> {
+    const { results, errors, ended } = await this.outcome()
+    if (errors.length > 0) throw failed(ended, errors, results)
+    return results
+  }
+
+  /** The good records and the failed ones. Rejects where the execution as a whole failed. */
+  async outcome(): Promise<{ readonly results: T[]; readonly errors: RecordError[]; readonly ended: EndedExecution }> {
+    const ended = await this.#handle.ended()
+    const errors = ended.errors > 0 ? await this.#errors() : []
+    this.#throwIfEndedBadly(ended, errors)
+    const results: T[] = []
+    for await (const record of this.#read(ended)) results.push(record)
+    return { results, errors, ended }
+  }
+
+  async #failed(ended: EndedExecution, results: readonly T[]): Promise<ExecutionError<T>> {
+    return failed(ended, await this.#errors(), results)
+  }
+
+  async #errors(): Promise<RecordError[]> {
+    const errors: RecordError[] = []
+    for await (const failure of this.#handle.failures()) errors.push(recordErrorOf(failure, ''))
+    return errors
+  }
+
+  #throwIfEndedBadly(ended: EndedExecution, errors: readonly RecordError[] = []): void {
+    if (ended.state === 'done') return
+    const { failure, id } = ended
+    const cause = failure === undefined ? undefined : recordErrorOf(failure, '')
+    const code = cause?.code ?? (ended.state === 'aborted' ? 'EXECUTION_ABORTED' : 'EXECUTION_FAILED')
+    const message = cause?.message ?? `execution ${id} was ${ended.state === 'aborted' ? 'aborted' : 'ended'}`
+    throw new ExecutionError(code, message, { execution: id, errors }, cause === undefined ? {} : { cause })
+  }
+
+  #read(ended: EndedExecution): AsyncIterable<T> {
+    return this.#results(recordsOf(this.#handle.frames()), ended)
+  }
+}
+
+async function* recordsOf(frames: AsyncIterable<Uint8Array>): AsyncGenerator<readonly unknown[]> {
+  for await (const frame of frames) yield decodeRecords(frame)
+}
+
+function failed<T>(ended: EndedExecution, errors: readonly RecordError[], results: readonly T[]): ExecutionError<T> {
+  const [first] = errors
+  const count = errors.length === 1 ? '1 record failed' : `${errors.length} records failed`
+  const place = first === undefined || first.place === '' ? '' : ` (${first.place})`
+  const message = `${count}; the first: ${first?.message ?? 'unknown'}${place}`
+  return new ExecutionError('EXECUTION_FAILED', message, { execution: ended.id, errors, results }, { cause: first })
+}

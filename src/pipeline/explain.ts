@@ -1,0 +1,67 @@
+// What explain() gives: the stages of a pipeline in words, the same for the same pipeline and input.
+import type { Description, StagedPlan } from './plan.ts'
+
+export interface PlannedStage {
+  readonly stage: number
+  readonly tasks: number
+  /** What the stage reads: a reader's splits, or the merge of what an earlier stage shuffled. */
+  readonly input: string
+  /** Operations that run as one loop. */
+  readonly fused: readonly string[]
+  /** What becomes of the records. */
+  readonly output: string
+  readonly partitions: number
+}
+
+export class Plan {
+  readonly stages: readonly PlannedStage[]
+  /** Commands that the pipeline sends to the server, but for the engine's own. */
+  readonly commands: readonly string[]
+
+  constructor(stages: readonly PlannedStage[], commands: readonly string[]) {
+    this.stages = stages
+    this.commands = commands
+  }
+
+  toJSON(): { readonly stages: readonly PlannedStage[]; readonly commands: readonly string[] } {
+    return { stages: this.stages, commands: this.commands }
+  }
+
+  toString(): string {
+    const lines: string[] = []
+    for (const { stage, tasks, input, fused, output } of this.stages) {
+      lines.push(`stage ${stage}: ${tasks} ${tasks === 1 ? 'task' : 'tasks'}`)
+      lines.push(`  input   ${input}`)
+      if (fused.length > 0) lines.push(`  fused   ${fused.join(' . ')}`)
+      lines.push(`  output  ${output}`)
+    }
+    lines.push(`server commands: ${this.commands.length === 0 ? 'none' : this.commands.join(', ')}`)
+    return lines.join('\n')
+  }
+}
+
+export function planOf(description: Description, { stages }: StagedPlan): Plan {
+  const { reader, operations, sink } = description
+  const definitions = new Map(operations.map(({ call }) => [call.name, call.definition]))
+  const planned = stages.map(({ source, local, target, tasks, partitions }, stage): PlannedStage => {
+    const input =
+      source.kind === 'reader'
+        ? `${source.call.text}, ${tasks} ${tasks === 1 ? 'split' : 'splits'}`
+        : `${source.kind} ${source.call.text} of stage ${source.stage}`
+    return { stage, tasks, input, fused: local.map((step) => step.text), output: outputOf(target), partitions }
+
+    function outputOf(end: typeof target): string {
+      if (end.kind === 'result') return 'result'
+      if (end.kind === 'effects') return `${end.call.text}, with the commit of each task`
+      if (end.kind === 'publish') return `${end.call.text}, gathered`
+      const definition = definitions.get(end.call.name)
+      const combined = definition?.kind === 'global' && definition.combines ? ', combined first' : ''
+      return `shuffle ${end.call.text} into ${partitions} ${partitions === 1 ? 'partition' : 'partitions'}${combined}`
+    }
+  })
+  const commands = [
+    ...(reader.definition.commands?.(reader.options) ?? []),
+    ...(sink?.call.definition.commands?.(sink.call.options) ?? []),
+  ]
+  return new Plan(planned, [...new Set(commands)])
+}

@@ -1,0 +1,63 @@
+// What was thrown, as a failure that crosses processes: message, the stack of what was thrown and then the caller's, the
+// record cut to a size that can be shown.
+import { inspect } from 'node:util'
+import { encodeRecords } from '../codec/frames.ts'
+import type { Failure } from '../engine/runner.ts'
+import { GearmillError } from '../errors.ts'
+import type { Site } from './site.ts'
+
+const longestText = 1000
+const largestRecord = 4096
+
+export interface FailureDetails {
+  readonly record?: unknown
+  readonly place?: string
+  /** The operation, as in `map(f)`. */
+  readonly operation?: string
+  readonly site?: Site
+}
+
+/** A failure of anything that was thrown. */
+export function failureOf(thrown: unknown, details: FailureDetails = {}): Failure {
+  const { operation, site, place } = details
+  const known = thrown instanceof GearmillError
+  const error = thrown instanceof Error ? thrown : undefined
+  const what = error === undefined ? shown(thrown) : `${error.name}: ${error.message}`
+  const message = known ? thrown.message : `${operation ?? 'a function'} threw ${what}`
+  const stack = [error?.stack ?? `${message}`, site?.stack ?? ''].filter((part) => part !== '').join('\n')
+  return {
+    code: known ? thrown.code : 'EXECUTION_RECORD',
+    message,
+    stack,
+    ...(known ? { hint: thrown.hint } : {}),
+    ...(known ? {} : { cause: causeOf(thrown, error) }),
+    ...('record' in details ? { record: cut(details.record) } : {}),
+    ...(place === undefined ? {} : { place }),
+  }
+}
+
+function causeOf(thrown: unknown, error: Error | undefined): NonNullable<Failure['cause']> {
+  if (error === undefined) return { name: typeof thrown, message: shown(thrown) }
+  return { name: error.name, message: error.message, ...(error.stack === undefined ? {} : { stack: error.stack }) }
+}
+
+function shown(value: unknown): string {
+  try {
+    return inspect(value, { depth: 2, maxStringLength: longestText, maxArrayLength: 20, breakLength: Infinity })
+  } catch {
+    return `a ${typeof value} that cannot be shown`
+  }
+}
+
+/** The record itself where it is small and can travel, else a text that shows it. */
+function cut(record: unknown): unknown {
+  if (typeof record === 'string') return record.length <= longestText ? record : `${record.slice(0, longestText)}...`
+  if (typeof record !== 'object' || record === null)
+    return typeof record === 'function' || typeof record === 'symbol' ? shown(record) : record
+  try {
+    if (encodeRecords([record]).length <= largestRecord) return record
+  } catch {
+    // Shown instead.
+  }
+  return shown(record)
+}

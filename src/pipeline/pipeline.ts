@@ -1,0 +1,217 @@
+// The public face of pipelines: an immutable description of a reader, operations and an action. Types flow through the
+// chain; nothing runs before run() or start().
+import type { Resource } from '../code/resource.ts'
+import type { Command } from '../engine/runner.ts'
+import type { ExecutionStatus } from '../engine/execution.ts'
+import type { RecordError } from '../errors.ts'
+import type { OperationCall, SinkCall } from './define.ts'
+import type { Execution } from './execution.ts'
+import type { Plan } from './explain.ts'
+
+/** What a function that follows `with()` gets as its second parameter. */
+export type Values<V> = { readonly [K in keyof V]: Awaited<Resource<V[K]>> }
+
+/** Values of an earlier with() stay, but for those of the same name. */
+export type Added<W extends With, V> = W extends readonly [values: infer Earlier]
+  ? Values<V> & Omit<Earlier, keyof V>
+  : Values<V>
+
+/** No `with()` yet, or the values of it. */
+export type With = readonly [] | readonly [values: object]
+
+/** What flatMap makes of what its function returned: iterables but strings are opened, everything else is one record. */
+export type Flattened<R> = R extends string
+  ? R
+  : R extends Iterable<infer U>
+    ? U
+    : R extends AsyncIterable<infer U>
+      ? U
+      : R
+
+export interface Keyed<K, V> {
+  readonly key: K
+  readonly value: V
+}
+
+export type Direction = 'asc' | 'desc'
+
+/** A start value, or a function that makes one: use the function for objects, each key or split needs its own. */
+export type Initial<A> = A | (() => A)
+
+export interface RunOptions {
+  /** Aborts the execution. */
+  readonly signal?: AbortSignal
+  /** Time limit of one task, in milliseconds; 0: none. Default: configuration, 300,000. */
+  readonly timeoutMs?: number
+  /** How often a task may kill its executor or run out of time; 0: unlimited. Default 3. */
+  readonly maxAttempts?: number
+  /** Called with the state when something changed, at most ten times a second. */
+  readonly onProgress?: (status: ExecutionStatus) => void
+  /** Memory limit of an executor while it works on this execution, in MiB. Default: none beyond the worker's. */
+  readonly memoryMb?: number
+  /** Larger runs earlier among executions that wait. Default 0. */
+  readonly priority?: number
+  /** Starts this much later, in milliseconds. Default 0. */
+  readonly delayMs?: number
+  /** The same id is the same execution: a second run follows the first. Default: a new one. */
+  readonly id?: string
+}
+
+export interface SkipOptions extends RunOptions {
+  /** Failed records are given back beside the results instead of as a rejection. */
+  readonly onError: 'skip'
+  /** More failed records than this end the execution. Default: no limit. */
+  readonly maxErrors?: number
+}
+
+/** Results and failed records of `run({ onError: 'skip' })`. */
+export interface Outcome<T> {
+  readonly results: T[]
+  readonly errors: RecordError[]
+}
+
+/** What a sink did. */
+export interface Written {
+  /** Commands that were applied (`write`, mode `add`), or members and fields that were stored (mode `replace`). */
+  readonly written: number
+}
+
+/** What the function of `write` may return: one command, several, or nothing. */
+export type WriteCommands = Command | readonly Command[] | null | undefined
+
+/**
+ * An immutable pipeline of records `T`. Every method gives a new one, so a prefix can be used again.
+ * Functions may be async; those of one batch then run together, 64 at most, and order is kept.
+ */
+export interface Pipeline<T, W extends With = readonly []> {
+  /** One record for each. */
+  map<R>(f: (record: T, ...values: W) => R): Pipeline<Awaited<R>, W>
+  /** Opens arrays and other iterables (strings not) into records; any other value is one record, as with Array.flatMap. */
+  flatMap<R>(f: (record: T, ...values: W) => R): Pipeline<Flattened<Awaited<R>>, W>
+  /** Keeps the records for which `f` gives something truthy. */
+  filter<S extends T>(f: (record: T, ...values: W) => record is S): Pipeline<S, W>
+  filter(f: (record: T, ...values: W) => unknown): Pipeline<T, W>
+  /** Runs `f` and passes the record on. */
+  forEach(f: (record: T, ...values: W) => unknown): Pipeline<T, W>
+  /** Folds each split into one record, nothing for an empty split. Depends on the splits. */
+  accumulate<A>(init: Initial<A>, f: (accumulator: A, record: T, ...values: W) => A | PromiseLike<A>): Pipeline<A, W>
+
+  /** `String.split`: empty strings are kept. */
+  split(this: Pipeline<string, W>, separator: string): Pipeline<string, W>
+  /** Runs of characters that are not white space. */
+  words(this: Pipeline<string, W>): Pipeline<string, W>
+  /** `String.toLowerCase`. */
+  lower(this: Pipeline<string, W>): Pipeline<string, W>
+
+  /** Gives the functions that follow a second parameter: values, and resources made once per executor with onWorker(). */
+  with<V extends object>(values: V): Pipeline<T, readonly [values: Added<W, V>]>
+  /** Adds an operation made with defineOperation(). */
+  apply<R>(operation: OperationCall<T, R>): Pipeline<R, W>
+
+  /** `n` records of the whole result, after the first `offset`. */
+  limit(n: number, offset?: number): Pipeline<T, W>
+  /** Brings all records together in one task, in order. */
+  collect(): Pipeline<T, W>
+  /** Spreads records over tasks by the hash of a key: equal keys meet in one task. */
+  repartition(f: (record: T, ...values: W) => unknown): Pipeline<T, W>
+
+  /** How often each key occurs. Keys keep their type (1 and '1' differ), objects count by value. */
+  countBy(): Pipeline<Keyed<T, number>, W>
+  countBy<K>(f: (record: T, ...values: W) => K): Pipeline<Keyed<Awaited<K>, number>, W>
+  /** The number of records; 0 of nothing. */
+  count(): Pipeline<number, W>
+  /** The sum of numbers; 0 of nothing. */
+  sum(this: Pipeline<number, W>): Pipeline<number, W>
+  sum(f: (record: T, ...values: W) => number | PromiseLike<number>): Pipeline<number, W>
+  /** The mean of numbers; null of nothing. */
+  avg(this: Pipeline<number, W>): Pipeline<number | null, W>
+  avg(f: (record: T, ...values: W) => number | PromiseLike<number>): Pipeline<number | null, W>
+  /** The smallest value; null of nothing. */
+  min(): Pipeline<T | null, W>
+  min<K>(f: (record: T, ...values: W) => K): Pipeline<Awaited<K> | null, W>
+  /** The largest value; null of nothing. */
+  max(): Pipeline<T | null, W>
+  max<K>(f: (record: T, ...values: W) => K): Pipeline<Awaited<K> | null, W>
+
+  /** The records without those whose value (or `f` of it) came before. */
+  distinct(f?: (record: T, ...values: W) => unknown): Pipeline<T, W>
+  /** Folds the records of each key, in order. */
+  groupBy<K, A>(
+    key: (record: T, ...values: W) => K,
+    reduce: (accumulator: A, record: T, key: Awaited<K>) => A | PromiseLike<A>,
+    init: Initial<A>,
+  ): Pipeline<Keyed<Awaited<K>, A>, W>
+  /** groupBy with a part that runs before the shuffle: `zero` must be an identity of `merge`. */
+  aggregateBy<K, A>(
+    key: (record: T, ...values: W) => K,
+    zero: Initial<A>,
+    local: (accumulator: A, record: T) => A | PromiseLike<A>,
+    merge: (left: A, right: A) => A | PromiseLike<A>,
+  ): Pipeline<Keyed<Awaited<K>, A>, W>
+  /** All records of a key at once: they must fit in memory. */
+  batchGroupBy<K, R>(
+    key: (record: T, ...values: W) => K,
+    f: (key: Awaited<K>, records: T[]) => R,
+  ): Pipeline<Keyed<Awaited<K>, Awaited<R>>, W>
+  /** groupBy within each split, without a shuffle. Depends on the splits. */
+  localGroupBy<K, A>(
+    key: (record: T, ...values: W) => K,
+    reduce: (accumulator: A, record: T, key: Awaited<K>) => A | PromiseLike<A>,
+    init: Initial<A>,
+  ): Pipeline<Keyed<Awaited<K>, A>, W>
+  /** One value of all records; `zero` must be an identity of `merge`. */
+  aggregate<A>(
+    zero: Initial<A>,
+    local: (accumulator: A, record: T) => A | PromiseLike<A>,
+    merge: (left: A, right: A) => A | PromiseLike<A>,
+  ): Pipeline<A, W>
+  /** Joins all records by an associative function; nothing for nothing. */
+  reduce(f: (left: T, right: T) => T | PromiseLike<T>): Pipeline<T, W>
+
+  /** Stable; ascending by value where no `compare` is given. */
+  sort(compare?: (left: T, right: T) => number): Pipeline<T, W>
+  /** Stable, by a key. Default 'asc'. */
+  sortBy(f: (record: T, ...values: W) => unknown, direction?: Direction): Pipeline<T, W>
+  /** The `k` records with the largest key, largest first; of equal ones the earlier. */
+  topK(k: number, f?: (record: T, ...values: W) => unknown): Pipeline<T, W>
+
+  /** Write commands for each record: applied once, when the task commits. */
+  write(f: (record: T, ...values: W) => WriteCommands | PromiseLike<WriteCommands>): PipelineSink
+  /**
+   * A sorted set of `{ key, value }`, `{ member, score }` or `[member, score]` records.
+   * `replace` (default) publishes the whole set at once, or nothing where the execution fails; `add` adds to the scores.
+   */
+  toSortedSet(this: Pipeline<ScoreRecord, W>, key: string, options?: SinkOptions): PipelineSink
+  /** A hash of `{ key, value }` or `[field, value]` records, or of the properties of other objects. Modes as toSortedSet. */
+  toHash(this: Pipeline<FieldRecord, W>, key: string, options?: SinkOptions): PipelineSink
+
+  /** Runs it. Rejects with an ExecutionError (`errors`, `results`) where a record failed. */
+  run(options: SkipOptions): Promise<Outcome<T>>
+  run(options?: RunOptions): Promise<T[]>
+  /** Starts it and gives the handle. */
+  start(options?: RunOptions): Promise<Execution<T>>
+  /** What would run: stages, splits, what is fused, what is shuffled, which server commands. */
+  explain(): Promise<Plan>
+}
+
+export interface SinkOptions {
+  /** Default 'replace'. */
+  readonly mode?: 'replace' | 'add'
+}
+
+export type ScoreRecord =
+  | { readonly key: unknown; readonly value: number }
+  | { readonly member: unknown; readonly score: number }
+  | readonly [member: unknown, score: number]
+
+export type FieldRecord = object
+
+/** A pipeline that ends in a sink. */
+export interface PipelineSink {
+  run(options: SkipOptions): Promise<Written & { readonly errors: RecordError[] }>
+  run(options?: RunOptions): Promise<Written>
+  start(options?: RunOptions): Promise<Execution<Written>>
+  explain(): Promise<Plan>
+  /** Adds nothing: marks the type, so that a sink is never mistaken for a pipeline. */
+  readonly sink: SinkCall['name']
+}

@@ -1,0 +1,49 @@
+// The plan as it travels to executors: which definitions each stage runs, with plain options, and with functions by their
+// index in what was captured.
+import { Packr } from 'msgpackr'
+
+/** One call of a definition. */
+export interface StepProgram {
+  readonly name: string
+  readonly options: unknown
+  /** Indexes into Program.functions. */
+  readonly functions: readonly number[]
+  /** Index of the values of with(), if the functions get any. */
+  readonly values?: number
+  /** Index of the definition itself, where it is not built in. */
+  readonly definition?: number
+  /** For errors: the call as it reads, and where it was made. */
+  readonly text: string
+  readonly place: string
+  readonly stack: string
+}
+
+export type StageSource =
+  | { readonly kind: 'reader'; readonly call: StepProgram; readonly data: unknown }
+  /** The merge of a global operation over the blocks of `stage`, or the last part of a publishing sink. */
+  | { readonly kind: 'merge' | 'publish'; readonly call: StepProgram; readonly stage: number }
+
+export type StageTarget =
+  { readonly kind: 'shuffle' | 'publish' | 'effects'; readonly call: StepProgram } | { readonly kind: 'result' }
+
+export interface StageProgram {
+  readonly source: StageSource
+  readonly local: readonly StepProgram[]
+  readonly target: StageTarget
+  readonly tasks: number
+  readonly partitions: number
+}
+
+export interface PipelineProgram {
+  readonly stages: readonly StageProgram[]
+}
+
+const packr = new Packr({ useRecords: false, moreTypes: true })
+
+export function encodeProgram(program: PipelineProgram): Uint8Array {
+  return packr.pack(program)
+}
+
+export function decodeProgram(bytes: Uint8Array): PipelineProgram {
+  return packr.unpack(bytes) as PipelineProgram
+}

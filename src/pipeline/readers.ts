@@ -1,0 +1,189 @@
+// The readers: where pipelines begin.
+import { resolve } from 'node:path'
+import { pipelineOf } from './builder.ts'
+import type { ReaderCall, ReaderDefinition } from './define.ts'
+import { checkInteger, checkOneOf, checkOptions, checkString, refuse } from './options.ts'
+import type { Pipeline } from './pipeline.ts'
+import { files } from './readers/files.ts'
+import { from } from './readers/from.ts'
+import { keys } from './readers/keys.ts'
+import type { FileFormat, FilesOptions } from './readers/text/format.ts'
+import { type ValueType, valueTypes } from './readers/values.ts'
+import type { Launcher } from './run.ts'
+import { callSite } from './site.ts'
+
+export interface FileOptions {
+  /** Default 'lines'. */
+  readonly format?: FileFormat
+  /** csv: one column instead of an object per row; a name of the header, or an index from 0. */
+  readonly column?: string | number
+  /** csv: one ASCII character. Default ','. */
+  readonly delimiter?: string
+  /** csv: one ASCII character, or '' where nothing is quoted. Default '"'. */
+  readonly quote?: string
+  /** csv: whether the first row has the names of the columns. Default true; the names are '0', '1', ... without. */
+  readonly header?: boolean
+  /** A label of the encoding standard. Default 'utf-8'. */
+  readonly encoding?: string
+  /** About how many bytes one task reads. Default a 64th of the input, from 1 to 32 MiB. */
+  readonly splitBytes?: number
+  /** Bytes that are not valid fail their record (PLAN_ENCODING) instead of becoming U+FFFD. Default false. */
+  readonly fatal?: boolean
+}
+
+export interface FileBytes {
+  readonly path: string
+  readonly bytes: Uint8Array
+}
+
+/** What `files` gives for its options. */
+export type FileRecord<O> = O extends { readonly format: 'bytes' }
+  ? FileBytes
+  : O extends { readonly format: 'jsonl' }
+    ? unknown
+    : O extends { readonly format: 'csv'; readonly column: string | number }
+      ? string
+      : O extends { readonly format: 'csv' }
+        ? Record<string, string>
+        : string
+
+export interface KeyOptions {
+  /** Only keys of this type; the values have its TypeScript type then. */
+  readonly type?: ValueType
+  /** Whether values are read; without, records are key names. Default true. */
+  readonly values?: boolean
+  /** Keys and values as Uint8Array. Default: text, and PLAN_ENCODING for what is not UTF-8. */
+  readonly binary?: boolean
+}
+
+export interface StreamEntry<Text> {
+  readonly id: string
+  readonly value: Readonly<Record<string, Text>>
+}
+
+export interface ScoredMember<Text> {
+  readonly member: Text
+  readonly score: number
+}
+
+interface ValuesOfTypes<Text> {
+  string: Text
+  hash: Readonly<Record<string, Text>>
+  list: readonly Text[]
+  set: readonly Text[]
+  zset: readonly ScoredMember<Text>[]
+  stream: readonly StreamEntry<Text>[]
+}
+
+type OneKey<Text, K extends ValueType> = {
+  [T in K]: { readonly key: Text; readonly type: T; readonly value: ValuesOfTypes<Text>[T] }
+}[K]
+
+type TextOf<O> = O extends { readonly binary: true } ? Uint8Array : string
+type TypesOf<O> = O extends { readonly type: infer K extends ValueType } ? K : ValueType
+
+/** What `keys` gives for its options. */
+export type KeyRecord<O> = O extends { readonly values: false } ? TextOf<O> : OneKey<TextOf<O>, TypesOf<O>>
+
+export class Readers {
+  readonly #launcher: Launcher
+
+  constructor(launcher: Launcher) {
+    this.#launcher = launcher
+  }
+
+  /**
+   * Keys that match a pattern (as SCAN has it), with their values. In no order; a key that is there throughout is read once.
+   * @throws PlanError PLAN_OPTION
+   */
+  keys<const O extends KeyOptions = object>(pattern = '*', options?: O): Pipeline<KeyRecord<O>> {
+    const given: KeyOptions = options ?? {}
+    checkString('keys', pattern, 'the pattern to be a string')
+    checkOptions('keys', given, ['type', 'values', 'binary'])
+    if (given.type !== undefined) checkOneOf('keys', 'type', given.type, valueTypes)
+    for (const name of ['values', 'binary'] as const) checkBoolean('keys', name, given[name])
+    const { type, values = true, binary = false } = given
+    return this.#read(keys, { pattern, values, binary, ...(type === undefined ? {} : { type }) })
+  }
+
+  /**
+   * Lines, rows, JSON values or bytes of files. Relative paths are resolved now; globs and sizes are looked up at run().
+   * @throws PlanError PLAN_OPTION; at run PLAN_FILE, PLAN_NO_MATCH, PLAN_COLUMN; per record PLAN_CSV, PLAN_JSON, PLAN_ENCODING
+   */
+  files<const O extends FileOptions = object>(globs: string | readonly string[], options?: O): Pipeline<FileRecord<O>> {
+    const patterns = typeof globs === 'string' ? [globs] : globs
+    if (!Array.isArray(patterns) || patterns.length === 0) refuse('files', 'a path, a glob or a list of them', globs)
+    for (const pattern of patterns) checkString('files', pattern, 'a path, a glob or a list of them')
+    const checked = checkFiles(options ?? {})
+    return this.#read(files, { ...checked, patterns: patterns.map((pattern) => resolve(pattern)) })
+  }
+
+  /**
+   * The items of an iterable, in order. They are sent when the pipeline is run; an iterator can be run once only.
+   * @throws PlanError PLAN_OPTION; at run PLAN_RECORD for an item that cannot travel
+   */
+  from<T>(items: Iterable<T> | AsyncIterable<T>, options: { readonly partitions?: number } = {}): Pipeline<T> {
+    if (typeof items !== 'object' || items === null || !(Symbol.iterator in items || Symbol.asyncIterator in items)) {
+      refuse('from', 'an iterable or async iterable', items)
+    }
+    checkOptions('from', options, ['partitions'])
+    if (options.partitions !== undefined) {
+      checkInteger('from', options.partitions, 1, 'partitions to be a whole number of at least 1')
+    }
+    return this.#read(from, { ...options }, items)
+  }
+
+  #read<T>(definition: ReaderDefinition, options: unknown, source?: unknown): Pipeline<T> {
+    const call: ReaderCall = { definition, name: definition.name, options, functions: [], site: callSite(), source }
+    return pipelineOf<T>(call, this.#launcher)
+  }
+}
+
+function checkBoolean(call: string, name: string, value: unknown): void {
+  if (value !== undefined && typeof value !== 'boolean') refuse(call, `${name} to be true or false`, value)
+}
+
+const formats = ['lines', 'csv', 'jsonl', 'bytes'] as const
+const csvOnly = ['column', 'delimiter', 'quote', 'header'] as const
+const fileOptionNames = ['format', ...csvOnly, 'encoding', 'splitBytes', 'fatal']
+
+function checkFiles(options: FileOptions): Omit<FilesOptions, 'patterns'> {
+  checkOptions('files', options, fileOptionNames)
+  const { format = 'lines', column, delimiter = ',', quote = '"', header = true, encoding = 'utf-8' } = options
+  checkOneOf('files', 'format', format, formats)
+  for (const name of csvOnly) {
+    if (options[name] !== undefined && format !== 'csv') refuse('files', `${name} beside format: 'csv'`, options)
+  }
+  if (typeof column === 'number') checkInteger('files', column, 0, 'column to be a name or an index of at least 0')
+  else if (column !== undefined) checkString('files', column, 'column to be a name or an index of at least 0')
+  if (typeof column === 'string' && !header) refuse('files', 'column to be an index where there is no header', column)
+  if (typeof delimiter !== 'string' || !/^[\t -~]$/.test(delimiter))
+    refuse('files', 'delimiter to be one ASCII character', delimiter)
+  if (typeof quote !== 'string' || !/^[!-~]?$/.test(quote))
+    refuse('files', `quote to be one ASCII character or ''`, quote)
+  if (quote === delimiter) refuse('files', 'quote and delimiter to differ', quote)
+  checkBoolean('files', 'header', header)
+  checkBoolean('files', 'fatal', options.fatal)
+  checkEncoding(encoding)
+  const { splitBytes, fatal = false } = options
+  if (splitBytes !== undefined) checkInteger('files', splitBytes, 1, 'splitBytes to be a whole number of at least 1')
+  return {
+    format,
+    delimiter,
+    quote,
+    header,
+    encoding,
+    fatal,
+    ...(column === undefined ? {} : { column }),
+    ...(splitBytes === undefined ? {} : { splitBytes }),
+  }
+}
+
+function checkEncoding(label: unknown): void {
+  checkString('files', label, 'encoding to be a label of the encoding standard')
+  try {
+    return void new TextDecoder(label as string)
+  } catch {
+    refuse('files', 'encoding to be a label of the encoding standard, such as utf-8 or latin1', label)
+  }
+}

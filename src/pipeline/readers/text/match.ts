@@ -1,0 +1,68 @@
+// Paths and globs to files with their sizes, in a fixed order.
+import { readdir, stat } from 'node:fs/promises'
+import { basename, dirname } from 'node:path'
+import { glob, isDynamicPattern } from 'tinyglobby'
+import { PlanError } from '../../../errors.ts'
+
+export interface FoundFile {
+  readonly path: string
+  readonly size: number
+}
+
+/**
+ * The files of absolute paths and globs; a folder is the files in it.
+ * Throws PLAN_FILE for a path that is not there or cannot be read, PLAN_NO_MATCH for a glob that finds nothing where there
+ * is something (or no folder) to look in.
+ */
+export async function matchFiles(patterns: readonly string[]): Promise<FoundFile[]> {
+  const found = new Map<string, FoundFile>()
+  for (const pattern of patterns) {
+    for (const path of await pathsOf(pattern)) {
+      if (!found.has(path)) found.set(path, { path, size: await sizeOf(path) })
+    }
+  }
+  return [...found.values()]
+}
+
+async function pathsOf(pattern: string): Promise<string[]> {
+  const entry = await stat(pattern).catch(() => undefined)
+  if (entry?.isDirectory() === true) {
+    const entries = await readdir(pattern, { withFileTypes: true }).catch((cause: unknown) => {
+      throw new PlanError('PLAN_FILE', `cannot read the folder ${pattern}: ${reasonOf(cause)}`, { cause })
+    })
+    const files = entries.filter((one) => one.isFile()).map((one) => `${pattern.replace(/\/$/, '')}/${one.name}`)
+    return files.sort()
+  }
+  if (entry !== undefined) return [pattern]
+  if (!isDynamicPattern(pattern)) throw new PlanError('PLAN_FILE', `there is no file ${pattern}`)
+
+  const matched = await glob([pattern], { absolute: true, onlyFiles: true, dot: false })
+  if (matched.length > 0) return matched.sort()
+  const folder = folderOf(pattern)
+  const inFolder = await readdir(folder).catch((cause: unknown) => {
+    throw new PlanError('PLAN_NO_MATCH', `no file matches ${pattern}: cannot read ${folder}: ${reasonOf(cause)}`, {
+      cause,
+    })
+  })
+  if (inFolder.length === 0) return []
+  throw new PlanError('PLAN_NO_MATCH', `no file matches ${pattern}`)
+}
+
+/** The folder in front of the first part that is a pattern. */
+function folderOf(pattern: string): string {
+  let folder = pattern
+  while (isDynamicPattern(folder) || isDynamicPattern(basename(folder))) folder = dirname(folder)
+  return folder
+}
+
+async function sizeOf(path: string): Promise<number> {
+  try {
+    return (await stat(path)).size
+  } catch (cause) {
+    throw new PlanError('PLAN_FILE', `cannot read the file ${path}: ${reasonOf(cause)}`, { cause })
+  }
+}
+
+export function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,150 @@
+// Batches of CSV records: one column's strings, or an object for each row.
+import { PlanError } from '../../../errors.ts'
+import type { ReadBatch, RunContext } from '../../define.ts'
+import { RowParser, isEmptyLine } from './csv.ts'
+import { type FileEntry, type FilesOptions, dialectOf } from './format.ts'
+import type { TextSource } from './source.ts'
+
+const recordsTogether = 1000
+
+/** The records of the rows that lie in [from, to); a row whose quote is never closed counts for its first line only. */
+export async function* csvBatches(
+  source: TextSource,
+  entry: FileEntry,
+  from: number,
+  to: number,
+  options: FilesOptions,
+  context: RunContext,
+): AsyncGenerator<ReadBatch> {
+  if (from >= to) return
+  const reader = new RowReader(source, entry, options, context)
+  for (let at: number | undefined = from; at !== undefined;) at = yield* reader.read(at, to)
+}
+
+class RowReader {
+  readonly #source: TextSource
+  readonly #context: RunContext
+  readonly #parser: RowParser
+  readonly #decode: (bytes: Buffer, from: number, to: number) => string
+  readonly #quote: string
+  readonly #doubled: string
+  readonly #width: number
+  readonly #names: readonly string[]
+  /** Index of the only column that is wanted. */
+  readonly #only: number | undefined
+
+  #records: unknown[] = []
+  #offsets: number[] = []
+
+  constructor(source: TextSource, entry: FileEntry, options: FilesOptions, context: RunContext) {
+    const names = entry.columns ?? []
+    const { column, quote } = options
+    this.#source = source
+    this.#context = context
+    this.#parser = new RowParser(dialectOf(options))
+    this.#decode = source.encoding.decoder()
+    this.#quote = quote
+    this.#doubled = quote + quote
+    this.#width = names.length
+    this.#names = names
+    this.#only = typeof column === 'string' ? names.indexOf(column) : column
+  }
+
+  /** Reads rows from `from` on; returns where to go on behind a quote that is never closed. */
+  async *read(from: number, to: number): AsyncGenerator<ReadBatch, number | undefined> {
+    const parser = this.#parser
+    const first = this.#only ?? 0
+    const last = this.#only ?? Infinity
+    let rest: Buffer = Buffer.alloc(0)
+    // Where `rest` starts in the file.
+    let offset = from
+    let waiting: Buffer[] = []
+    let waited = 0
+    for await (const chunk of this.#source.chunks(from)) {
+      waiting.push(chunk)
+      waited += chunk.length
+      // A long row is parsed again only when twice as much of it is there.
+      if (waited < rest.length && offset + rest.length + waited < to) continue
+      const bytes = rest.length === 0 && waiting.length === 1 ? chunk : Buffer.concat([rest, ...waiting])
+      waiting = []
+      waited = 0
+      const size = Math.min(bytes.length, to - offset)
+      const whole = size < bytes.length || offset + size === to
+      let at = 0
+      while (at < size) {
+        const end = parser.parse(bytes, at, size, whole, first, last)
+        if (end < 0) break
+        await this.#take(bytes, at, end, offset + at)
+        at = end
+        if (this.#records.length >= recordsTogether) yield this.#flush()
+      }
+      rest = bytes.subarray(at, size)
+      offset += at
+      if (whole) break
+    }
+    if (waited > 0) rest = Buffer.concat([rest, ...waiting])
+    for (let at = 0; at < rest.length;) {
+      const end = parser.parse(rest, at, rest.length, true, first, last)
+      if (end < 0) {
+        const found = rest.indexOf(10, at)
+        const lineEnd = found < 0 ? rest.length : found + 1
+        await this.#refuse('a quote is not closed', rest, at, lineEnd, offset + at)
+        if (this.#records.length > 0) yield this.#flush()
+        return found < 0 ? undefined : offset + lineEnd
+      }
+      await this.#take(rest, at, end, offset + at)
+      at = end
+      if (this.#records.length >= recordsTogether) yield this.#flush()
+    }
+    if (this.#records.length > 0) yield this.#flush()
+    return undefined
+  }
+
+  #flush(): ReadBatch {
+    const records = this.#records
+    const offsets = this.#offsets
+    this.#records = []
+    this.#offsets = []
+    return { batch: { kind: 'records', records }, place: (i) => this.#source.place(offsets[i] as number) }
+  }
+
+  #take(bytes: Buffer, from: number, end: number, offset: number): Promise<void> | undefined {
+    const { broken, fields, bounds } = this.#parser
+    if (fields === 1 && isEmptyLine(bytes, from, end)) return undefined
+    if (broken !== undefined) return this.#refuse(broken, bytes, from, end, offset)
+    if (fields !== this.#width) {
+      return this.#refuse(`${fields} fields where the first row has ${this.#width}`, bytes, from, end, offset)
+    }
+    try {
+      this.#records.push(this.#only === undefined ? this.#row(bytes, bounds) : this.#field(bytes, bounds, 0))
+    } catch (error) {
+      return this.#fail(error, bytes, from, end, offset)
+    }
+    this.#offsets.push(offset)
+    return undefined
+  }
+
+  #row(bytes: Buffer, bounds: readonly number[]): Record<string, string> {
+    const row: Record<string, string> = {}
+    for (let i = 0; i < this.#names.length; i++) row[this.#names[i] as string] = this.#field(bytes, bounds, i)
+    return row
+  }
+
+  #field(bytes: Buffer, bounds: readonly number[], i: number): string {
+    const text = this.#decode(bytes, bounds[3 * i] as number, bounds[3 * i + 1] as number)
+    return bounds[3 * i + 2] === 1 ? text.replaceAll(this.#doubled, this.#quote) : text
+  }
+
+  async #refuse(why: string, bytes: Buffer, from: number, end: number, offset: number): Promise<void> {
+    const place = await this.#source.place(offset)
+    this.#context.fail(new PlanError('PLAN_CSV', `${place}: ${why}`), textOf(bytes, from, end), place)
+  }
+
+  async #fail(error: unknown, bytes: Buffer, from: number, end: number, offset: number): Promise<void> {
+    this.#context.fail(error, textOf(bytes, from, end), await this.#source.place(offset))
+  }
+}
+
+function textOf(bytes: Buffer, from: number, end: number): string {
+  return bytes.toString('latin1', from, Math.min(end, from + 1000))
+}

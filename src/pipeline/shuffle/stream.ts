@@ -1,0 +1,59 @@
+// Records that go through a shuffle as they are: to the partition of a key, or all to one.
+import type { Collector, MergeContext, ShuffleContext } from '../define.ts'
+import { Partitions } from './table.ts'
+
+/** Sends `[key, record]` pairs to the partition of their key. */
+export class PairCollector implements Collector {
+  readonly #partitions: Partitions
+
+  constructor(context: ShuffleContext) {
+    this.#partitions = new Partitions(context)
+  }
+
+  add(record: unknown): void {
+    this.#partitions.add((record as readonly unknown[])[0], record)
+  }
+
+  drain(): Promise<void> | undefined {
+    return this.#partitions.drain()
+  }
+
+  end(): Promise<void> {
+    return this.#partitions.end()
+  }
+}
+
+/** Sends records to partition 0, `most` of them at most. */
+export class RecordCollector implements Collector {
+  readonly #partitions: Partitions
+  readonly #most: number
+  #count = 0
+
+  constructor(context: ShuffleContext, most = Infinity) {
+    this.#partitions = new Partitions(context, 1)
+    this.#most = most
+  }
+
+  get full(): boolean {
+    return this.#count >= this.#most
+  }
+
+  add(record: unknown): void {
+    if (this.#count >= this.#most) return
+    this.#count++
+    this.#partitions.add(0, record)
+  }
+
+  drain(): Promise<void> | undefined {
+    return this.#partitions.drain()
+  }
+
+  end(): Promise<void> {
+    return this.#partitions.end()
+  }
+}
+
+/** All batches of a partition, in the order of tasks. */
+export async function* allBatches(context: MergeContext): AsyncGenerator<readonly unknown[]> {
+  for (let task = 0; task < context.tasks; task++) yield* context.read(task)
+}

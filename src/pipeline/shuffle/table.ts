@@ -1,0 +1,220 @@
+// One state for each key: the map side combines before it writes, the reduce side merges what the tasks wrote. Both have a
+// memory budget. Over it the map side writes its table as it is and starts another (the reduce side combines again); the
+// reduce side writes runs sorted by key and merges them at the end.
+import { compareValues } from '../../codec/compare.ts'
+import { type Identity, hashKey, keyOf } from '../../codec/keys.ts'
+import { partitionOf } from '../../codec/hash.ts'
+import type { Collector, MergeContext, RunContext, ShuffleContext } from '../define.ts'
+import { FrameWriter, type Refuse } from './frames.ts'
+import { type Source, Scratch, mergeSorted } from './runs.ts'
+import { Weight } from './weight.ts'
+
+export interface Entry<S> {
+  readonly key: unknown
+  state: S
+}
+
+/** Limits of one table. */
+export interface Budget {
+  readonly keys: number
+  readonly bytes: number
+}
+
+export const tableBudget: Budget = { keys: 500_000, bytes: 64 * 1024 * 1024 }
+
+// Map entry, entry object and state.
+const entryBytes = 120
+const batchSize = 1024
+
+/** A map by the content of keys, in the order in which they came, that knows about how large it is. */
+export class Table<S> {
+  #entries = new Map<Identity, Entry<S>>()
+  #bytes = 0
+  readonly #weight = new Weight()
+
+  get size(): number {
+    return this.#entries.size
+  }
+
+  find(key: unknown): Entry<S> | undefined {
+    return this.#entries.get(typeof key === 'string' && key.charCodeAt(0) !== 0 ? key : keyOf(key))
+  }
+
+  /** Adds a key that is not there. */
+  add(key: unknown, state: S): void {
+    // A piece of a longer text would keep all of that text alive: V8 shares it from 13 characters on.
+    const own = typeof key === 'string' && key.length > 12 ? copied(key) : key
+    this.#bytes += entryBytes + this.#weight.of(own)
+    this.#entries.set(keyOf(own), { key: own, state })
+  }
+
+  isOver(budget: Budget): boolean {
+    return this.#entries.size >= budget.keys || this.#bytes >= budget.bytes
+  }
+
+  entries(): IterableIterator<Entry<S>> {
+    return this.#entries.values()
+  }
+
+  clear(): void {
+    this.#entries = new Map()
+    this.#bytes = 0
+  }
+}
+
+function copied(text: string): string {
+  const bytes = Buffer.from(text, 'latin1')
+  const copy = bytes.toString('latin1')
+  return copy === text ? copy : Buffer.from(text, 'utf16le').toString('utf16le')
+}
+
+/** Reports a record that cannot be encoded. */
+export function refuserOf(context: RunContext): Refuse {
+  return (record, error) => context.fail(error, record)
+}
+
+/** One frame writer for each partition of this task. */
+export class Partitions {
+  readonly #writers: FrameWriter[]
+
+  constructor(context: ShuffleContext, count = context.partitions) {
+    const refuse = refuserOf(context)
+    this.#writers = Array.from({ length: count }, (_, p) => new FrameWriter(() => context.task.output(p), refuse))
+  }
+
+  /** Adds a record to the partition of its key. */
+  add(key: unknown, record: unknown): void {
+    const writers = this.#writers
+    const p = writers.length === 1 ? 0 : partitionOf(hashKey(key), writers.length)
+    ;(writers[p] as FrameWriter).add(record)
+  }
+
+  drain(): Promise<void> | undefined {
+    let waiting: Promise<void>[] | undefined
+    for (const writer of this.#writers) {
+      const pending = writer.drain()
+      if (pending !== undefined) (waiting ??= []).push(pending)
+    }
+    return waiting === undefined ? undefined : Promise.all(waiting).then(() => undefined)
+  }
+
+  async end(): Promise<void> {
+    for (const writer of this.#writers) await writer.end()
+  }
+}
+
+/** The map side: `update` puts a record into the table; `[key, state]` pairs are written. */
+export class TableCollector<S> implements Collector {
+  readonly #table = new Table<S>()
+  readonly #partitions: Partitions
+  readonly #update: (table: Table<S>, record: unknown) => void
+  readonly #budget: Budget
+
+  constructor(context: ShuffleContext, update: (table: Table<S>, record: unknown) => void, budget = tableBudget) {
+    this.#partitions = new Partitions(context)
+    this.#update = update
+    this.#budget = budget
+  }
+
+  add(record: unknown): void {
+    this.#update(this.#table, record)
+  }
+
+  drain(): Promise<void> | undefined {
+    return this.#table.isOver(this.#budget) ? this.#flush() : undefined
+  }
+
+  async end(): Promise<void> {
+    await this.#flush()
+    await this.#partitions.end()
+  }
+
+  async #flush(): Promise<void> {
+    let count = 0
+    for (const { key, state } of this.#table.entries()) {
+      this.#partitions.add(key, [key, state])
+      if (++count % batchSize === 0) await this.#partitions.drain()
+    }
+    this.#table.clear()
+    await this.#partitions.drain()
+  }
+}
+
+/** Joins the state of a key with a later one. */
+export type MergeStates = (earlier: unknown, later: unknown, key: unknown) => unknown
+
+/** The reduce side over `[key, state]` pairs: one pair for each key, those of an earlier task merged first. */
+export async function* mergeTables(
+  context: MergeContext,
+  merge: MergeStates,
+  budget: Budget = tableBudget,
+): AsyncGenerator<readonly [key: unknown, state: unknown][]> {
+  const table = new Table<unknown>()
+  const scratch = new Scratch(context.environment.scratch, refuserOf(context))
+  const runs: Source[] = []
+  try {
+    for (let task = 0; task < context.tasks; task++) {
+      for await (const batch of context.read(task)) {
+        for (const [key, state] of batch as readonly [unknown, unknown][]) {
+          const entry = table.find(key)
+          if (entry === undefined) table.add(key, state)
+          else entry.state = merge(entry.state, state, key)
+        }
+        if (table.isOver(budget)) {
+          runs.push(await scratch.write(sortedPairs(table)))
+          table.clear()
+        }
+      }
+    }
+    if (runs.length === 0) {
+      yield* pairsOf(table.entries())
+      return
+    }
+    runs.push(await scratch.write(sortedPairs(table)))
+    table.clear()
+    yield* joinEqual(mergeSorted(runs, compareKeys, scratch), merge)
+  } finally {
+    await scratch.remove()
+  }
+}
+
+function compareKeys(left: unknown, right: unknown): number {
+  return compareValues((left as readonly unknown[])[0], (right as readonly unknown[])[0])
+}
+
+function sortedPairs(table: Table<unknown>): Iterable<[unknown, unknown][]> {
+  const entries = Array.from(table.entries()).sort((a, b) => compareValues(a.key, b.key))
+  return pairsOf(entries)
+}
+
+function* pairsOf(entries: Iterable<Entry<unknown>>): Generator<[unknown, unknown][]> {
+  let batch: [unknown, unknown][] = []
+  for (const { key, state } of entries) {
+    batch.push([key, state])
+    if (batch.length === batchSize) {
+      yield batch
+      batch = []
+    }
+  }
+  if (batch.length > 0) yield batch
+}
+
+async function* joinEqual(
+  batches: AsyncIterable<readonly unknown[]>,
+  merge: MergeStates,
+): AsyncGenerator<readonly [unknown, unknown][]> {
+  let current: [unknown, unknown] | undefined
+  for await (const batch of batches) {
+    const joined: [unknown, unknown][] = []
+    for (const pair of batch as readonly [unknown, unknown][]) {
+      if (current !== undefined && compareValues(current[0], pair[0]) === 0) {
+        current = [current[0], merge(current[1], pair[1], pair[0])]
+      } else {
+        if (current !== undefined) joined.push(current)
+        current = pair
+      }
+    }
+    if (joined.length > 0) yield joined
+  }
+  if (current !== undefined) yield [current]
+}

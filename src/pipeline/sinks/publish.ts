@@ -1,0 +1,64 @@
+// Mode replace: a whole value is built under a temporary key of the attempt, in the slot of its target, and takes the
+// target's place when the task commits. A failed execution publishes nothing; what it built expires.
+import type { Argument, Deployment } from '../../redis/deployment.ts'
+import { slotTag } from '../../redis/slots.ts'
+import type { MergeContext } from '../define.ts'
+
+// Pairs of one command: a few milliseconds of server time at most.
+const pairsTogether = 500
+// Commands that are under way at a time.
+const window = 8
+const expiryMs = 600_000
+
+/**
+ * Writes batches of pairs with `command` and publishes the key. Returns how many pairs there were.
+ * @param command ZADD or HSET, which take `key pair pair ...`
+ */
+export async function publish(
+  context: MergeContext,
+  target: string,
+  command: 'ZADD' | 'HSET',
+  pairs: AsyncIterable<readonly (readonly [Argument, Argument])[]>,
+): Promise<number> {
+  const { task, environment } = context
+  const { deployment, namespace } = environment
+  const tag = slotTag(deployment.slotOf(target))
+  const temporary = `${namespace}:{${tag}}:tmp:${task.execution}.${task.attempt}`
+  await deployment.command(temporary, ['UNLINK', temporary])
+
+  let written = 0
+  let waiting: Promise<unknown>[] = []
+  for await (const batch of pairs) {
+    for (let i = 0; i < batch.length; i += pairsTogether) {
+      task.signal.throwIfAborted()
+      const part = batch.slice(i, i + pairsTogether)
+      waiting.push(add(deployment, temporary, command, part))
+      written += part.length
+      if (waiting.length >= window) {
+        await Promise.all(waiting)
+        waiting = []
+      }
+    }
+  }
+  await Promise.all(waiting)
+
+  // Redis keeps no empty values: an empty result is a key that is gone.
+  const effects =
+    written === 0
+      ? [['UNLINK', target] as const]
+      : [['UNLINK', target] as const, ['RENAME', temporary, target] as const, ['PERSIST', target] as const]
+  await task.effect(0, effects)
+  return written
+}
+
+async function add(
+  deployment: Deployment,
+  key: string,
+  command: string,
+  pairs: readonly (readonly [Argument, Argument])[],
+): Promise<void> {
+  await Promise.all([
+    deployment.command(key, [command, key, ...pairs.flat()]),
+    deployment.command(key, ['PEXPIRE', key, expiryMs]),
+  ])
+}
