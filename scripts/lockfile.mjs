@@ -1,4 +1,4 @@
-// Completes package-lock.json: `node scripts/lockfile.mjs`. A registry mirror that lacks the prebuilt packages of other
+// Completes the lock files: `node scripts/lockfile.mjs`. A registry mirror that lacks the prebuilt packages of other
 // platforms makes npm leave them out of the lock file, and `npm ci` then refuses it, on every platform. What is missing is
 // known from the package that asks for it: name and exact version; the platform is in the name.
 import { readFile, writeFile } from 'node:fs/promises'
@@ -26,17 +26,20 @@ export function missingEntries(lock) {
   return missing
 }
 
-export const readLock = async () => JSON.parse(await readFile(at('package-lock.json'), 'utf8'))
+/** Of the product, and of the benchmarks. */
+export const lockFiles = ['package-lock.json', 'bench/package-lock.json']
+
+export const readLock = async (path) => JSON.parse(await readFile(at(path), 'utf8'))
+
+async function complete(path) {
+  const lock = await readLock(path)
+  const missing = missingEntries(lock)
+  const packages = Object.entries(lock.packages).concat(missing)
+  lock.packages = Object.fromEntries(packages.sort(([a], [b]) => a.localeCompare(b, 'en')))
+  if (missing.length > 0) await writeFile(at(path), `${JSON.stringify(lock, null, 2)}\n`)
+  say(`${path}: ${missing.length} entries added`)
+}
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  try {
-    const lock = await readLock()
-    const missing = missingEntries(lock)
-    const packages = Object.entries(lock.packages).concat(missing)
-    lock.packages = Object.fromEntries(packages.sort(([a], [b]) => a.localeCompare(b, 'en')))
-    if (missing.length > 0) await writeFile(at('package-lock.json'), `${JSON.stringify(lock, null, 2)}\n`)
-    say(`${missing.length} entries added to package-lock.json`)
-  } catch (error) {
-    fail(error)
-  }
+  for (const path of lockFiles) await complete(path).catch(fail)
 }

@@ -1,7 +1,12 @@
-// The lock file has the prebuilt packages of every platform, without which `npm ci` refuses it.
-import { missingEntries, readLock } from '../lockfile.mjs'
+// The lock files have the prebuilt packages of every platform, without which `npm ci` refuses them.
+import { lockFiles, missingEntries, readLock } from '../lockfile.mjs'
 
 export async function check() {
-  const missing = missingEntries(await readLock())
-  return missing.map(([path]) => `package-lock.json lacks ${path}; run: node scripts/lockfile.mjs`)
+  const problems = []
+  for (const file of lockFiles) {
+    for (const [path] of missingEntries(await readLock(file))) {
+      problems.push(`${file} lacks ${path}; run: node scripts/lockfile.mjs`)
+    }
+  }
+  return problems
 }
