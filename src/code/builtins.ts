@@ -10,6 +10,13 @@ const languageGlobals =
 const nodeGlobals =
   'process global Buffer clearImmediate setImmediate URL URLSearchParams URLPattern DOMException AbortController AbortSignal Event EventTarget TextEncoder TextDecoder TransformStream TransformStreamDefaultController WritableStream WritableStreamDefaultController WritableStreamDefaultWriter ReadableStream ReadableStreamDefaultReader ReadableStreamBYOBReader ReadableStreamBYOBRequest ReadableByteStreamController ReadableStreamDefaultController ByteLengthQueuingStrategy CountQueuingStrategy TextEncoderStream TextDecoderStream CompressionStream DecompressionStream clearInterval clearTimeout setInterval setTimeout queueMicrotask structuredClone atob btoa BroadcastChannel MessageChannel MessagePort MessageEvent Blob File Performance PerformanceEntry PerformanceMark PerformanceMeasure PerformanceObserver PerformanceObserverEntryList PerformanceResourceTiming performance fetch FormData Headers Request Response WebSocket EventSource CloseEvent crypto Crypto CryptoKey SubtleCrypto CustomEvent Navigator navigator Storage'
 
+// Loaded by Node at their first use: reading them only to know them would cost tens of milliseconds.
+const lazyGlobals = new Set(
+  'crypto Crypto CryptoKey SubtleCrypto FormData Headers Request Response MessageEvent WebSocket EventSource CloseEvent CompressionStream DecompressionStream navigator Navigator Storage'.split(
+    ' ',
+  ),
+)
+
 /** Names of globals that every Node process has; others were put there by the program. */
 export const globalNames: ReadonlySet<string> = new Set(`${languageGlobals} ${nodeGlobals}`.split(' '))
 
@@ -66,6 +73,13 @@ class Registry {
     }
   }
 
+  addLazy(): void {
+    for (const name of lazyGlobals) {
+      const value: unknown = name === 'Storage' ? undefined : Reflect.get(globalThis, name)
+      if (isObject(value)) this.#tree(value, { kind: 'global', path: [name] }, 2)
+    }
+  }
+
   #add(value: object, reference: BuiltinReference): boolean {
     if (this.table.has(value)) return false
     this.table.set(value, reference)
@@ -100,6 +114,16 @@ let lengthSeen = -1
 /** The name by which every process reaches this object, if it has one. Call `refreshBuiltins` once per capture first. */
 export function builtinReference(value: object): BuiltinReference | undefined {
   registry ??= new Registry()
+  return registry.table.get(value)
+}
+
+let lazyAdded: Registry | undefined
+
+/** The same for what is part of Node for certain, but was not found at once. */
+export function rareBuiltinReference(value: object): BuiltinReference | undefined {
+  registry ??= new Registry()
+  if (lazyAdded !== registry) registry.addLazy()
+  lazyAdded = registry
   return registry.table.get(value)
 }
 

@@ -126,7 +126,7 @@ export function callSite(): CallSite {
       ? Reflect.apply(prepareStackTrace, Error, [new Error(), [...outside]])
       : undefined
   const frames = outside.map((site) => ({
-    text: site.toString(),
+    text: `${site}`,
     file: pathOf(site.getFileName() ?? ''),
     line: site.getLineNumber() ?? 0,
     column: site.getColumnNumber() ?? 0,

@@ -1,6 +1,6 @@
 // Turns live values into the nodes of the wire format. Identity is kept: one object is one node, however often it is reached.
 import { types } from 'node:util'
-import { builtinReference } from './builtins.ts'
+import { builtinReference, type BuiltinReference } from './builtins.ts'
 import { FunctionEncoder } from './functions.ts'
 import { encodeObject } from './objects.ts'
 import { property, refuse, type Path } from './refuse.ts'
@@ -87,10 +87,7 @@ export class Encoder {
       return ['#', id]
     }
     const builtin = builtinReference(value)
-    if (builtin !== undefined) {
-      if (builtin.kind === 'global') return ['g', ...builtin.path]
-      return ['m', this.module({ how: 'import', specifier: builtin.specifier }), 'default', ...builtin.path]
-    }
+    if (builtin !== undefined) return this.builtin(builtin)
     if (types.isProxy(value)) throw refuse('CAPTURE_UNSUPPORTED', path, 'a Proxy')
     if (typeof value === 'function') {
       const reference = this.functions.reference(value)
@@ -105,6 +102,11 @@ export class Encoder {
     const made = this.#reserve(value)
     this.#queue.push(() => (this.nodes[made] = encodeObject(this, value, path)))
     return ['#', made]
+  }
+
+  builtin(reference: BuiltinReference): Slot {
+    if (reference.kind === 'global') return ['g', ...reference.path]
+    return ['m', this.module({ how: 'import', specifier: reference.specifier }), 'default', ...reference.path]
   }
 
   #reserve(value: object): number {

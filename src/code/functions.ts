@@ -3,7 +3,7 @@ import { createRequire } from 'node:module'
 import { dirname, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { types } from 'node:util'
-import { dataOf, globalNames, unnamed } from './builtins.ts'
+import { dataOf, globalNames, rareBuiltinReference, unnamed } from './builtins.ts'
 import type { Encoder } from './encoder.ts'
 import { inspector, type FunctionDetails } from './inspector.ts'
 import { importer, LiteralTable } from './literals.ts'
@@ -105,9 +105,9 @@ export class FunctionEncoder {
 
   /** The name by which the worker has this function: an export of a package, or of Gearmill. */
   reference(value: object): Slot | undefined {
-    const text = textOf(value)
-    if (isNativeText(text)) return undefined
+    if (isNativeText(textOf(value))) return this.#rare(value)
     const known = this.#find(value)
+    if (known?.script.url.startsWith('node:')) return this.#rare(value)
     const imported = this.#imported.get(value)
     if (imported !== undefined) return imported()
     if (known?.script.path === undefined) return undefined
@@ -126,6 +126,11 @@ export class FunctionEncoder {
     }
     const required = requiredName(value, path)
     return required && this.#packageSlot('require', required.specifier, path, required.name)
+  }
+
+  #rare(value: object): Slot | undefined {
+    const reference = rareBuiltinReference(value)
+    return reference && this.#encoder.builtin(reference)
   }
 
   /** The export of a package that this object is, if it came in by an import. */
@@ -204,8 +209,9 @@ export class FunctionEncoder {
     const known = this.#find(owner)
     if (known === undefined || !isClass(known.entry.node)) return false
     const texts = known.script.methodTexts(known.entry.node, side)
-    const { value, get, set }: Record<string, unknown> = { ...descriptor }
-    const functions = [value, get, set].filter((each) => each !== undefined)
+    const functions = ['value', 'get', 'set']
+      .map((part) => dataOf(descriptor, part))
+      .filter((each) => each !== undefined)
     return functions.every((each) => typeof each === 'function' && texts.has(textOf(each)))
   }
 

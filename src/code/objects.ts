@@ -87,7 +87,7 @@ const intlNames = [
 ] as const
 const transparent: ReadonlySet<unknown> = new Set([
   unnamed['%TypedArray%'],
-  ...transparentNames.split(' ').map((name) => dataOf(globalThis, name)),
+  ...transparentNames.split(' ').map((name): unknown => Reflect.get(globalThis, name)),
   ...intlNames.map((name) => Intl[name]),
 ])
 

@@ -151,6 +151,7 @@ class Analysis {
       case 'BreakStatement':
       case 'ContinueStatement':
         return
+      default:
     }
     for (const child of childrenOf(node)) this.visit(child, inside)
   }

@@ -51,6 +51,7 @@ export function* namesOf(pattern: Pattern | AnyNode): Generator<string> {
     case 'AssignmentPattern':
       yield* namesOf(pattern.left)
       break
+    default:
   }
 }
 
@@ -82,6 +83,7 @@ function* statementNames(statement: AnyNode): Generator<string> {
     case 'ExportDefaultDeclaration':
       yield* statementNames(statement.declaration)
       break
+    default:
   }
 }
 
@@ -120,6 +122,7 @@ function* declaredIn(node: AnyNode): Generator<string> {
     case 'ClassExpression':
       if (node.id) yield node.id.name
       break
+    default:
   }
 }
 
