@@ -5,7 +5,7 @@ import { at, filesBelow } from '../paths.mjs'
 const longest = 700
 
 const rules = [
-  { pattern: /\bnew Error\(/, in: /^src\//, say: 'a bare Error; use a class and code of src/errors.ts' },
+  { pattern: /\bnew Error\((?!\))/, in: /^src\//, say: 'a bare Error; use a class and code of src/errors.ts' },
   {
     pattern: /(?:from|import)\s*\(?\s*'@?redis(?:\/|')/,
     in: /^src\/(?!redis\/)/,
