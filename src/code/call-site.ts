@@ -126,7 +126,8 @@ export function callSite(): CallSite {
       ? Reflect.apply(prepareStackTrace, Error, [new Error(), [...outside]])
       : undefined
   const frames = outside.map((site) => ({
-    text: `${site}`,
+    // oxlint-disable-next-line typescript/no-base-to-string -- V8's call sites have a toString() that writes a stack's line
+    text: String(site),
     file: pathOf(site.getFileName() ?? ''),
     line: site.getLineNumber() ?? 0,
     column: site.getColumnNumber() ?? 0,

@@ -14,7 +14,7 @@ import { property, refuse, variable, type Path } from './refuse.ts'
 import { hasPrivateMembers, scriptOf, type Entry, type Script } from './script.ts'
 import { sharedCells, type Captured } from './shared-variables.ts'
 import { keyNames, shapeOf, viteDynamicImport, type FreeName } from './shape.ts'
-import { declaringScope, isClass } from './syntax.ts'
+import { declaringScope, isAlwaysDefined, isClass } from './syntax.ts'
 import type { Binding, Common, Property, Slot } from './wire.ts'
 
 /** A live function, found in its script. */
@@ -287,6 +287,9 @@ export class FunctionEncoder {
     if (imported !== undefined) {
       const slot = this.#resolveImport(imported, value, free, script, path)
       if (slot !== undefined) return { slot, written: false, scope: undefined, declaredBy: undefined }
+    }
+    if (value === undefined && declaredBy !== undefined && isAlwaysDefined(declaredBy, name)) {
+      throw refuse('CAPTURE_UNKNOWN', path, 'it has no value yet')
     }
     if (scope === undefined) return this.#resolveGlobal(name, free, declaredBy !== undefined, path)
     return { slot: this.#encoder.slot(value, path), written: free.written, scope, declaredBy }

@@ -1,8 +1,9 @@
 // The sources that travel: cut out of their scripts, with the few edits that their new place asks for. Every other character,
-// and with it every line of a stack, stays as it was written.
+// and with it every line of a stack, stays as it was written (or is put back there: layout.ts).
 import { isBuiltin } from 'node:module'
 import { dirname } from 'node:path'
 import type { AnyNode } from 'acorn'
+import { layoutEdits, type Edit } from './layout.ts'
 import { packageNameOf, vitePackage } from './packages.ts'
 import type { Entry, Script } from './script.ts'
 import { evaluatedParts, shapeOf } from './shape.ts'
@@ -11,12 +12,6 @@ import type { WireLiteral } from './wire.ts'
 
 /** What `import` is called in shipped sources: the worker's own, which finds packages from its place. */
 export const importer = '$gmImport'
-
-interface Edit {
-  readonly start: number
-  readonly end: number
-  readonly text: string
-}
 
 export class LiteralTable {
   readonly literals: WireLiteral[] = []
@@ -56,7 +51,7 @@ export class LiteralTable {
     const { node } = entry
     const { source } = script
     const shape = shapeOf(node)
-    const edits: Edit[] = []
+    const edits = layoutEdits(script, entry)
     for (const { start, end, specifier } of shape.dynamicImports) {
       edits.push({ start, end, text: importer })
       const wanted = specifier && this.importedAs(script, specifier.value)
@@ -99,7 +94,7 @@ const blank = (source: string, { start, end }: AnyNode): string =>
 function edited(source: string, { start, end }: Entry, edits: Edit[]): string {
   let text = ''
   let at = start
-  for (const edit of edits.sort((a, b) => a.start - b.start)) {
+  for (const edit of edits.sort((a, b) => a.start - b.start || a.end - b.end)) {
     text += source.slice(at, edit.start) + edit.text
     at = edit.end
   }

@@ -14,18 +14,30 @@ const extension = /\.[cm]?[jt]s$/.exec(new URL(import.meta.url).pathname)?.[0] ?
 
 /** `import()` as if written in a module at `base` (a file URL). */
 export function importFrom(base: string): Import {
-  // The main loader resolves by the name of the file that the call stands in; nothing else gives ESM resolution from a place
-  // that is chosen at run time.
+  const filename = base.endsWith('/') ? `${fileURLToPath(base)}gearmill-shipped.mjs` : fileURLToPath(base)
   const load = compileFunction('return import(specifier)', ['specifier'], {
-    filename: base.endsWith('/') ? `${fileURLToPath(base)}gearmill-shipped.mjs` : fileURLToPath(base),
+    filename,
+    // The main loader resolves by the name of the file that the call stands in; nothing else gives ESM resolution from a place
+    // that is chosen at run time.
     importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
   }) as Import
   return async (specifier) => {
     try {
-      return await load(specifier)
+      return await withoutWarning(() => load(specifier))
     } catch (cause) {
       throw missing(specifier, base, cause)
     }
+  }
+}
+
+// Node 20 and 22 call this use of import() experimental, on stderr of every process that does it.
+function withoutWarning<T>(start: () => T): T {
+  const emit = Reflect.get(process, 'emitWarning')
+  process.emitWarning = () => undefined
+  try {
+    return start()
+  } finally {
+    process.emitWarning = emit
   }
 }
 

@@ -1,4 +1,5 @@
 // A script as V8 has it, parsed once: finds the syntax of a live function, and where it stood in the file that was written.
+import { readFileSync } from 'node:fs'
 import { SourceMap, type SourceMapPayload } from 'node:module'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { parse, type AnyNode, type Program } from 'acorn'
@@ -137,8 +138,8 @@ export class Script {
     return this.#exports
   }
 
-  /** Where an offset stood before compilation, if the script carries a source map; else where it stands. */
-  position(offset: number): Position {
+  /** The line of an offset in the script itself, from 0. */
+  row(offset: number): number {
     let low = 0
     let high = this.#lines.length - 1
     while (low < high) {
@@ -146,6 +147,12 @@ export class Script {
       if ((this.#lines[middle] ?? 0) <= offset) low = middle
       else high = middle - 1
     }
+    return low
+  }
+
+  /** Where an offset stood before compilation, if the script carries a source map; else where it stands. */
+  position(offset: number): Position {
+    const low = this.row(offset)
     const column = offset - (this.#lines[low] ?? 0)
     const original = this.#sourceMap()?.findEntry(low, column)
     if (original !== undefined && 'originalLine' in original && typeof original.originalLine === 'number') {
@@ -165,12 +172,11 @@ export class Script {
 
   #sourceMap(): SourceMap | null {
     if (this.#map === undefined) {
-      const found = [
-        ...this.source.matchAll(/^\/\/[#@] sourceMappingURL=data:application\/json[^,]*;base64,(\S+)/gm),
-      ].at(-1)
       try {
-        this.#map = found?.[1] === undefined ? null : new SourceMap(JSON.parse(atobUtf8(found[1])) as SourceMapPayload)
+        const text = sourceMapText(this.source, this.path)
+        this.#map = text === undefined ? null : new SourceMap(JSON.parse(text) as SourceMapPayload)
       } catch {
+        // Without its map a script is shown as it is.
         this.#map = null
       }
     }
@@ -184,7 +190,13 @@ export class Script {
   }
 }
 
-const atobUtf8 = (base64: string): string => Buffer.from(base64, 'base64').toString('utf8')
+function sourceMapText(source: string, path: string | undefined): string | undefined {
+  const [, url] = [...source.matchAll(/^\/\/[#@] sourceMappingURL=(\S+)/gm)].at(-1) ?? []
+  const inline = /^data:application\/json[^,]*;base64,(.*)$/.exec(url ?? '')
+  if (inline?.[1] !== undefined) return Buffer.from(inline[1], 'base64').toString('utf8')
+  if (url === undefined || path === undefined || url.startsWith('data:')) return undefined
+  return readFileSync(new URL(url, pathToFileURL(path)), 'utf8')
+}
 
 function lineStarts(source: string): number[] {
   const starts = [0]

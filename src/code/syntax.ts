@@ -167,3 +167,33 @@ export function declaringScope(chain: ScopeChain | undefined, name: string): Any
     if (declaredNames(scope.node).has(name)) return scope.node
   return undefined
 }
+
+const valueTypes = new Set([
+  'Literal',
+  'TemplateLiteral',
+  'ArrowFunctionExpression',
+  'FunctionExpression',
+  'ClassExpression',
+  'ObjectExpression',
+  'ArrayExpression',
+  'NewExpression',
+])
+
+/**
+ * Whether a scope declares a name in a way that never leaves it undefined: seen as undefined, it is not initialised yet (V8 shows
+ * both alike).
+ */
+export function isAlwaysDefined(scope: AnyNode, name: string): boolean {
+  const body = isCallable(scope) ? scope.body : scope
+  const statements =
+    body.type === 'Program' || body.type === 'BlockStatement' || body.type === 'StaticBlock' ? body.body : []
+  for (const each of statements as readonly AnyNode[]) {
+    const declared = each.type === 'ExportNamedDeclaration' && each.declaration ? each.declaration : each
+    if (declared.type === 'ClassDeclaration' && declared.id?.name === name) return true
+    if (declared.type !== 'VariableDeclaration' || declared.kind !== 'const') continue
+    for (const { id, init } of declared.declarations) {
+      if (id.type === 'Identifier' && id.name === name) return init != null && valueTypes.has(init.type)
+    }
+  }
+  return false
+}

@@ -41,7 +41,12 @@ async function tsc(type: 'commonjs' | 'module'): Promise<string> {
   await mkdir(folder)
   await writeFile(join(folder, 'package.json'), JSON.stringify({ type }))
   for (const name of ['cases.ts', 'local-module.ts']) await copyFile(join(sources, name), join(folder, name))
-  const compilerOptions = { noEmit: false, verbatimModuleSyntax: false, typeRoots: [join(root, 'node_modules/@types')] }
+  const compilerOptions = {
+    noEmit: false,
+    sourceMap: true,
+    verbatimModuleSyntax: false,
+    typeRoots: [join(root, 'node_modules/@types')],
+  }
   const config = { extends: join(root, 'tsconfig.json'), compilerOptions, include: ['*.ts'] }
   await writeFile(join(folder, 'tsconfig.json'), JSON.stringify(config))
   await run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', folder])
@@ -51,7 +56,16 @@ async function tsc(type: 'commonjs' | 'module'): Promise<string> {
 async function esbuild(options: BuildOptions): Promise<string> {
   const outfile = join(scratch, options.minify ? 'bundle.mjs' : 'plain.mjs')
   const entryPoints = [join(sources, 'cases.ts')]
-  await build({ entryPoints, outfile, bundle: true, format: 'esm', platform: 'node', packages: 'external', ...options })
+  await build({
+    entryPoints,
+    outfile,
+    bundle: true,
+    format: 'esm',
+    platform: 'node',
+    packages: 'external',
+    sourcemap: 'inline',
+    ...options,
+  })
   return outfile
 }
 
@@ -75,7 +89,7 @@ const builds: Record<string, () => Promise<Results>> = {
   'tsc, ESM': async () => captureWith([], await tsc('module')),
   'tsc, CommonJS': async () => captureWith([], await tsc('commonjs')),
   'a bundle': async () => captureWith([], await esbuild({})),
-  'a minified bundle': async () => captureWith([], await esbuild({ minify: true })),
+  'a minified bundle': async () => captureWith([], await esbuild({ minify: true, sourcemap: true })),
 }
 
 describe.each(Object.entries(builds))('captured under %s', (_, captureAll) => {

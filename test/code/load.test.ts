@@ -1,4 +1,4 @@
-// Loading: the same values in the same order, signatures, packages, names of the executor, stacks that point to the source.
+// Loading: the same values in the same order, signatures, packages, names of the executor.
 import { pathToFileURL } from 'node:url'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -139,26 +139,6 @@ describe('packages', () => {
     const missing = await shipped(async () => import(['no', 'such', 'package'].join('-')))
     await expect(missing()).rejects.toMatchObject({ code: 'CAPTURE_PACKAGE' })
   })
-})
-
-test('stacks name the function, file and line as they were written', async () => {
-  const fail = await shipped(function failHere(): never {
-    const words = ['a', 'b']
-
-    throw new Error(words.join())
-  })
-  const here = new Error('here').stack ?? ''
-  const line = Number(/load\.test\.ts:(\d+)/.exec(here)?.[1]) - 3
-  const caught = ((): unknown => {
-    try {
-      return fail()
-    } catch (error) {
-      return error
-    }
-  })()
-  const [, frame] = ((caught as Error).stack ?? '').split('\n')
-  expect(frame).toContain('failHere')
-  expect(frame).toContain(`${import.meta.filename}:${line}:`)
 })
 
 test('a long list does not end the stack', async () => {

@@ -99,8 +99,7 @@ class Owner {
     return () => this.factor
   }
 }
-function withArguments(..._: unknown[]): () => number {
-  // eslint-disable-next-line prefer-rest-params
+function withArguments(_first: number): () => number {
   return () => arguments.length
 }
 

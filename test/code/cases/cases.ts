@@ -325,7 +325,7 @@ add('an object with methods', [toolbox], async (t) => [t.add(1), await t.later(2
   [10],
   20,
 ])
-const alone = Reflect.get(toolbox, 'add') as (this: { base: number }, n: number) => number
+const alone: (this: { base: number }, n: number) => number = Reflect.get(toolbox, 'add')
 add('methods by themselves', [alone], (f) => f.call({ base: 1 }, 1), 2)
 add(
   'generators and async functions',
@@ -418,3 +418,37 @@ add(
   (f) => f(1),
   [2, 3, 3],
 )
+
+// Lines are counted from the function's first.
+function failOnLine(which: number): number {
+  const stack = (): string => new Error('here').stack ?? ''
+  let found = ''
+  if (which === 3) found = stack()
+
+  if (which === 5) {
+    found = [
+      'a',
+      stack(), // eight lines below the first
+    ].join()
+  }
+  if (which === 11) found = stack()
+  // The first frame is `stack` itself.
+  const lines = [...found.matchAll(/at .*cases\.ts:(\d+):\d+\)?$/gm)]
+  return Number(lines[1]?.[1])
+}
+const thisLine = Number(/cases\.(?:ts|js|mjs):(\d+)/.exec(new Error('here').stack ?? '')?.[1])
+cases.push({
+  name: 'lines in stacks',
+  roots: [failOnLine],
+  use: (fail: typeof failOnLine) => {
+    const at = [3, 5, 11].map((line) => fail(line))
+    return at.map((line) => line - (at[0] ?? 0))
+  },
+  expected: [0, 5, 8],
+})
+cases.push({
+  name: 'the line itself',
+  roots: [failOnLine],
+  use: (fail: typeof failOnLine) => fail(3),
+  expected: thisLine - 13,
+})
