@@ -31,9 +31,9 @@ export function withCommonFlags(command: Command): Command {
     .option('--json', 'data as JSON, errors as one JSON object')
 }
 
-/** The flags given to a command, those before its name included. */
+/** The flags given to a command, those before its name included; what stands nearer counts. */
 export function flagsOf<Flags extends CommonFlags>(command: Command): Flags {
-  return command.optsWithGlobals<Flags>()
+  return { ...command.parent?.opts<CommonFlags>(), ...command.opts<Flags>() }
 }
 
 /** The configuration with the common flags on top, and what else a command has flags for. */

@@ -1,23 +1,18 @@
-// Finds where the rows of a CSV end, byte by byte and chunk by chunk: a line end inside of quotes ends no row. A quote
-// counts only at the start of a column, as RFC 4180 has it; elsewhere (5" disk) it is a character like any other.
+// Finds where the rows of a CSV end, chunk by chunk: a line end inside of quotes ends no row.
+import { stateAfter, type Dialect, type State } from '../pipeline/readers/text/quotes.ts'
 
 const lineFeed = 0x0a
-const carriageReturn = 0x0d
-
-type State = 'start' | 'plain' | 'quoted' | 'quote in quoted'
+const byteOrderMark = Buffer.from('\ufeff')
 
 export class RowScanner {
-  readonly #delimiter: number
-  readonly #quote: number
+  readonly #dialect: Dialect
   #state: State = 'start'
   #line = 1
   #openedAt = 1
-  /** Bytes seen of a byte order mark, which may stand before the first column's quote. */
-  #mark = 0
+  #begun = false
 
-  constructor(delimiter: number, quote: number) {
-    this.#delimiter = delimiter
-    this.#quote = quote
+  constructor(dialect: Dialect) {
+    this.#dialect = dialect
   }
 
   /** The line (from 1) where a quoted column begins that has not ended yet. */
@@ -26,35 +21,28 @@ export class RowScanner {
   }
 
   /** Goes on at `from` until `limit` rows have ended or the bytes have. `to` is where it stopped. */
-  take(bytes: Uint8Array, from: number, limit: number): { readonly to: number; readonly rows: number } {
-    const [delimiter, quote] = [this.#delimiter, this.#quote]
-    let state = this.#state
+  take(bytes: Buffer, from: number, limit: number): { readonly to: number; readonly rows: number } {
     let rows = 0
-    let at = from
+    // The mark may stand before the quote of the first column.
+    let at = from + (this.#begun ? 0 : markLength(bytes))
+    this.#begun = true
     while (at < bytes.length && rows < limit) {
-      const byte = bytes[at++]
-      if (byte === lineFeed) this.#line++
-      if (state === 'quoted') {
-        if (byte === quote) state = 'quote in quoted'
-      } else if (byte === lineFeed) {
-        state = 'start'
-        rows++
-      } else if (byte === delimiter) {
-        state = 'start'
-      } else if (byte === quote && state !== 'plain') {
-        if (state === 'start') this.#openedAt = this.#line
-        state = 'quoted'
-      } else if (byte !== carriageReturn && !(state === 'start' && this.#isMark(byte))) {
-        state = 'plain'
-      }
+      const found = bytes.indexOf(lineFeed, at)
+      const end = found < 0 ? bytes.length : found
+      const before = this.#state
+      this.#state = stateAfter(before, bytes, at, end, this.#dialect)
+      if (this.#state === 'quoted' && before !== 'quoted') this.#openedAt = this.#line
+      if (found < 0) return { to: end, rows }
+      this.#line++
+      at = found + 1
+      if (this.#state === 'quoted') continue
+      this.#state = 'start'
+      rows++
     }
-    this.#state = state
     return { to: at, rows }
   }
+}
 
-  #isMark(byte: number | undefined): boolean {
-    if (this.#line > 1 || byte !== [0xef, 0xbb, 0xbf][this.#mark]) return false
-    this.#mark++
-    return true
-  }
+function markLength(bytes: Buffer): number {
+  return bytes.subarray(0, byteOrderMark.length).equals(byteOrderMark) ? byteOrderMark.length : 0
 }

@@ -100,14 +100,17 @@ async function copyRows(
   writer: PartWriter,
 ): Promise<void> {
   const { size } = await source.stat()
-  const scanner = new RowScanner(byteOf(flags.delimiter, '--delimiter'), byteOf(flags.quote, '--quote'))
+  const scanner = new RowScanner({
+    delimiter: byteOf(flags.delimiter, '--delimiter'),
+    quote: byteOf(flags.quote, '--quote'),
+  })
   const progress = startProgress(cli.stderr, { label: basename(path), unit: 'bytes' })
   const buffer = Buffer.allocUnsafe(chunkBytes)
   let header: Buffer[] | undefined = flags.header ? [] : undefined
   let read = 0
   for (;;) {
     cli.signal.throwIfAborted()
-    const { bytesRead } = await source.read(buffer, 0, chunkBytes, read)
+    const { bytesRead } = await source.read(buffer, 0, chunkBytes, null)
     if (bytesRead === 0) break
     read += bytesRead
     for (let from = 0; from < bytesRead;) {
