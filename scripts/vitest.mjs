@@ -2,7 +2,7 @@
 import { mkdir, readFile, rm } from 'node:fs/promises'
 import { at, foreground } from './paths.mjs'
 
-/** Resolves to the exit code and the counts. A file that cannot be loaded, or a run that ends without a report, counts as one failure. */
+/** Resolves to the exit code and the counts. A file that cannot be loaded, or a run that fails without a failed test, counts as one failure. */
 export async function vitest(args) {
   const report = at(`.cache/vitest-${process.pid}.json`)
   await mkdir(at('.cache'), { recursive: true })
@@ -15,7 +15,9 @@ export async function vitest(args) {
       `--outputFile.json=${report}`,
       ...args,
     ])
-    return { code, ...(await countsOf(report)) }
+    const counts = await countsOf(report)
+    // An error outside of any test, or no test at all: something failed.
+    return { code, ...counts, failed: code !== 0 ? Math.max(1, counts.failed) : counts.failed }
   } finally {
     await rm(report, { force: true })
   }
