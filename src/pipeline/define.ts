@@ -4,8 +4,10 @@
 import type { BlockWriter } from '../blocks/store.ts'
 import type { Batch } from '../codec/batch.ts'
 import type { Command, Environment, TaskContext } from '../engine/runner.ts'
+import type { TokenOptions } from '../native/text/tokens.ts'
 import type { Deployment } from '../redis/deployment.ts'
 import type { Site } from './site.ts'
+import type { TextStep } from './text.ts'
 
 /** Records on their way through a task. */
 export interface ReadBatch {
@@ -82,12 +84,16 @@ export interface LocalDefinition<Options = unknown, Functions extends readonly u
   describe(options: Options): string
   /** Executor side, once per task. `user` functions may throw or return promises: the loop sees to both. */
   step(options: Options, functions: Functions, context: RunContext): Step | Gather
+  /** What it does to text, where the text kernel can do it. */
+  text?(options: Options): TextStep
 }
 
 /** The map side of a shuffle, or the end of the last stage. */
 export interface Collector {
   /** What it throws is the record's error. */
   add(record: unknown): void
+  /** Takes the records of a batch that is in columns as they are. */
+  addBatch?(batch: Batch): Promise<void>
   /** No further record is wanted: the task may stop reading. */
   readonly full?: boolean
   /** Between batches: writes what is over the memory budget. Undefined where there is nothing to wait for. */
@@ -103,8 +109,10 @@ export interface MergeContext extends RunContext {
   /** How many tasks wrote; read them in order, that makes results deterministic. */
   readonly tasks: number
   readonly partition: number
-  /** The record batches that task `task` wrote for this partition. */
+  /** The records that task `task` wrote for this partition. */
   read(task: number): AsyncIterable<readonly unknown[]>
+  /** The same as they were written: columns where they are. */
+  batches(task: number): AsyncIterable<Batch>
 }
 
 export interface GlobalDefinition<Options = unknown, Functions extends readonly unknown[] = readonly unknown[]> {
@@ -118,7 +126,13 @@ export interface GlobalDefinition<Options = unknown, Functions extends readonly 
   /** Local steps in front of the collector: key functions, so that their errors and promises are seen to. */
   steps?(options: Options, functions: Functions): readonly Step[]
   collect(options: Options, functions: Functions, context: ShuffleContext): Collector
-  merge(options: Options, functions: Functions, context: MergeContext): AsyncIterable<readonly unknown[]>
+  /** Gives arrays of records, or batches. */
+  merge(options: Options, functions: Functions, context: MergeContext): AsyncIterable<readonly unknown[] | Batch>
+  /** collect() for strings that are still to be cut into tokens, where the text kernel can do both. */
+  readonly text?: {
+    takes(options: Options): boolean
+    collect(options: Options, tokens: TokenOptions, context: ShuffleContext): Collector
+  }
 }
 
 export interface SinkDefinition<Options = unknown, Functions extends readonly unknown[] = readonly unknown[]> {

@@ -8,6 +8,8 @@ export interface PlannedStage {
   readonly input: string
   /** Operations that run as one loop. */
   readonly fused: readonly string[]
+  /** Operations that run on columns of bytes, with the operation that ends the stage. */
+  readonly columns: readonly string[]
   /** What becomes of the records. */
   readonly output: string
   readonly partitions: number
@@ -29,10 +31,11 @@ export class Plan {
 
   toString(): string {
     const lines: string[] = []
-    for (const { stage, tasks, input, fused, output } of this.stages) {
+    for (const { stage, tasks, input, fused, columns, output } of this.stages) {
       lines.push(`stage ${stage}: ${tasks} ${tasks === 1 ? 'task' : 'tasks'}`)
       lines.push(`  input   ${input}`)
       if (fused.length > 0) lines.push(`  fused   ${fused.join(' . ')}`)
+      if (columns.length > 0) lines.push(`  columns ${columns.join(' . ')}`)
       lines.push(`  output  ${output}`)
     }
     lines.push(`server commands: ${this.commands.length === 0 ? 'none' : this.commands.join(', ')}`)
@@ -43,12 +46,15 @@ export class Plan {
 export function planOf(description: Description, { stages }: StagedPlan): Plan {
   const { reader, operations, sink } = description
   const definitions = new Map(operations.map(({ call }) => [call.name, call.definition]))
-  const planned = stages.map(({ source, local, target, tasks, partitions }, stage): PlannedStage => {
+  const planned = stages.map(({ source, local, target, tasks, partitions, text }, stage): PlannedStage => {
     const input =
       source.kind === 'reader'
         ? `${source.call.text}, ${tasks} ${tasks === 1 ? 'split' : 'splits'}`
         : `${source.kind} ${source.call.text} of stage ${source.stage}`
-    return { stage, tasks, input, fused: local.map((step) => step.text), output: outputOf(target), partitions }
+    const names = local.map((step) => step.text)
+    const fused = names.slice(0, names.length - (text?.steps ?? 0))
+    const columns = names.slice(fused.length)
+    return { stage, tasks, input, fused, columns, output: outputOf(target), partitions }
 
     function outputOf(end: typeof target): string {
       if (end.kind === 'result') return 'result'

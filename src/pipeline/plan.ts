@@ -3,6 +3,7 @@
 import type { StageSpec } from '../engine/runner.ts'
 import { builtins } from './builtins.ts'
 import type { OperationCall, ReaderCall, SinkCall, Splits } from './define.ts'
+import { type TextStep, tokensOf } from './text.ts'
 import type { StageProgram, StageSource, StageTarget, StepProgram } from './program.ts'
 
 /** A call, and the values that with() put in front of it. */
@@ -68,9 +69,12 @@ export function stagesOf(description: Description, splits: Splits): StagedPlan {
   }
   let tasks = splits.count
   let local: StepProgram[] = []
-  const close = (target: StageTarget, partitions: number): void => {
-    stages.push({ source, local, target, tasks, partitions })
+  // Those of `local`.
+  let definitions: Placed<OperationCall>[] = []
+  const close = (target: StageTarget, partitions: number, text?: StageProgram['text']): void => {
+    stages.push({ source, local, target, tasks, partitions, ...(text === undefined ? {} : { text }) })
     local = []
+    definitions = []
   }
 
   for (const placed of description.operations) {
@@ -78,10 +82,12 @@ export function stagesOf(description: Description, splits: Splits): StagedPlan {
     const { definition } = placed.call
     if (definition.kind === 'local') {
       local.push(step)
+      definitions.push(placed)
       continue
     }
     const partitions = definition.spread === 'one' ? 1 : partitionsOf(splits.count)
-    close({ kind: 'shuffle', call: step }, partitions)
+    const text = definition.text?.takes(placed.call.options) === true ? textOf(definitions) : undefined
+    close({ kind: 'shuffle', call: step }, partitions, text)
     source = { kind: 'merge', call: step, stage: stages.length - 1 }
     tasks = partitions
   }
@@ -101,6 +107,21 @@ export function stagesOf(description: Description, splits: Splits): StagedPlan {
   tasks = 1
   close({ kind: 'result' }, 1)
   return { stages, functions, labels, written: 'result' }
+}
+
+/** The longest run of text operations at the end that the text kernel can do, if there is any. */
+function textOf(local: readonly Placed<OperationCall>[]): StageProgram['text'] {
+  let found: StageProgram['text']
+  const steps: TextStep[] = []
+  for (const { call } of local.toReversed()) {
+    const step = call.definition.kind === 'local' ? call.definition.text?.(call.options) : undefined
+    if (step === undefined) break
+    steps.unshift(step)
+    const tokens = tokensOf(steps)
+    if (tokens === undefined) break
+    found = { steps: steps.length, tokens }
+  }
+  return found
 }
 
 /** The stages as the engine wants them. */

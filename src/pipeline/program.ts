@@ -1,6 +1,7 @@
 // The plan as it travels to executors: which definitions each stage runs, with plain options, and with functions by their
 // index in what was captured.
 import { Packr } from 'msgpackr'
+import type { TokenOptions } from '../native/text/tokens.ts'
 
 /** One call of a definition. */
 export interface StepProgram {
@@ -30,6 +31,8 @@ export interface StageProgram {
   readonly source: StageSource
   readonly local: readonly StepProgram[]
   readonly target: StageTarget
+  /** The last `steps` local operations and the target run on columns of text. */
+  readonly text?: { readonly steps: number; readonly tokens: TokenOptions }
   readonly tasks: number
   readonly partitions: number
 }

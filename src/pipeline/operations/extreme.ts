@@ -1,6 +1,7 @@
 // min(f) and max(f): the smallest and the largest value, null of nothing; of equal ones the first.
 import { compareValues } from '../../codec/compare.ts'
 import { type GlobalDefinition, type Step, defineOperation } from '../define.ts'
+import { checkOrder } from '../shuffle/sorted.ts'
 import { FoldCollector, joinStates } from './fold.ts'
 
 interface ExtremeOptions {
@@ -10,8 +11,10 @@ interface ExtremeOptions {
 type State = readonly [value: unknown] | null
 
 function extreme(name: string, sign: 1 | -1): GlobalDefinition<ExtremeOptions> {
-  const better = (state: State, value: unknown): State =>
-    state === null || sign * compareValues(value, state[0]) < 0 ? [value] : state
+  const better = (state: State, value: unknown): State => {
+    checkOrder(value)
+    return state === null || sign * compareValues(value, state[0]) < 0 ? [value] : state
+  }
   return defineOperation({
     kind: 'global',
     name,

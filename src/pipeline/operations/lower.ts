@@ -6,4 +6,5 @@ export const lower = defineOperation({
   name: 'lower',
   describe: () => 'lower()',
   step: (): Step => ({ shape: 'map', call: (record) => (record as string).toLowerCase() }),
+  text: () => 'lower',
 })

@@ -31,7 +31,9 @@ export const sort = defineOperation({
   combines: false,
   describe: ({ by }: SortOptions) => (by ? 'sort(compare)' : 'sort()'),
   collect: (_options, functions: readonly unknown[], context) =>
-    new SortCollector(context, guarded(functions[0] as Compare | undefined, context)),
+    functions[0] === undefined
+      ? new SortCollector(context, compareValues, (record) => record)
+      : new SortCollector(context, guarded(functions[0] as Compare, context)),
   merge: (_options, functions, context) => mergeRuns(context, guarded(functions[0] as Compare | undefined, context)),
 })
 
@@ -39,6 +41,7 @@ interface SortByOptions {
   readonly direction: 'asc' | 'desc'
 }
 
+const keyOfPair = (record: unknown): unknown => (record as readonly unknown[])[0]
 const ascending: Compare = (left, right) =>
   compareValues((left as readonly unknown[])[0], (right as readonly unknown[])[0])
 const descending: Compare = (left, right) => ascending(right, left)
@@ -51,7 +54,7 @@ export const sortBy = defineOperation({
   describe: ({ direction }: SortByOptions) => (direction === 'asc' ? 'sortBy(f)' : `sortBy(f, 'desc')`),
   steps: (_options, [call]: readonly [Step['call']]): Step[] => [{ shape: 'key', call }],
   collect: ({ direction }, _functions, context) =>
-    new SortCollector(context, direction === 'asc' ? ascending : descending),
+    new SortCollector(context, direction === 'asc' ? ascending : descending, keyOfPair),
   async *merge({ direction }, _functions, context) {
     const batches = mergeRuns(context, direction === 'asc' ? ascending : descending)
     for await (const batch of batches) yield (batch as readonly [unknown, unknown][]).map((pair) => pair[1])

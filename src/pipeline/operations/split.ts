@@ -13,4 +13,5 @@ export const split = defineOperation({
     shape: 'flat',
     call: (record) => (record as string).split(separator),
   }),
+  text: ({ separator }) => ({ tokens: { split: separator } }),
 })

@@ -3,6 +3,7 @@ import { compareValues } from '../../codec/compare.ts'
 import { type Collector, type ShuffleContext, type Step, defineOperation } from '../define.ts'
 import { FrameWriter } from '../shuffle/frames.ts'
 import { allBatches } from '../shuffle/stream.ts'
+import { checkOrder } from '../shuffle/sorted.ts'
 import { refuserOf } from '../shuffle/table.ts'
 
 interface TopOptions {
@@ -24,6 +25,7 @@ class Top {
   }
 
   add(pair: Pair): void {
+    checkOrder(pair[0])
     if (this.#least !== undefined && compareValues(pair[0], this.#least[0]) <= 0) return
     this.#pairs.push(pair)
     if (this.#pairs.length >= 2 * this.#k + 64) this.pairs()

@@ -6,4 +6,5 @@ export const words = defineOperation({
   name: 'words',
   describe: () => 'words()',
   step: (): Step => ({ shape: 'flat', call: (record) => (record as string).match(/\S+/g) ?? [] }),
+  text: () => ({ tokens: 'words' }),
 })

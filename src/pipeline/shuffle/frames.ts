@@ -21,6 +21,8 @@ export class FrameWriter {
   // The first frame is small: it tells how large records are.
   #limit = 16
   #bytes = 0
+  // Bytes and records of what was encoded here.
+  #encoded = 0
   #written = 0
 
   constructor(open: () => FrameSink, refuse: Refuse) {
@@ -35,6 +37,14 @@ export class FrameWriter {
 
   add(record: unknown): void {
     this.#records.push(record)
+  }
+
+  /** Adds a frame behind the records so far. */
+  async append(frame: Uint8Array): Promise<void> {
+    await this.#write(true)
+    this.#sink ??= this.#open()
+    this.#bytes += frame.length
+    await this.#sink.append(frame)
   }
 
   /** Writes full frames; undefined where there is none. */
@@ -81,8 +91,9 @@ export class FrameWriter {
       frame = encodeRecords(good)
     }
     this.#bytes += frame.length
+    this.#encoded += frame.length
     this.#written += good.length
-    const average = this.#bytes / this.#written
+    const average = this.#encoded / this.#written
     this.#limit = Math.max(1, Math.min(mostRecords, Math.floor(targetBytes / average)))
     return frame
   }

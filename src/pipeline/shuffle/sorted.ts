@@ -1,5 +1,6 @@
 // Sorting: each task writes one sorted run (through scratch files where it outgrows its budget), one task merges the runs.
 // Stable: equal records stay in the order of the input.
+import { compareValues } from '../../codec/compare.ts'
 import type { Collector, MergeContext, ShuffleContext } from '../define.ts'
 import { FrameWriter } from './frames.ts'
 import { type Compare, type Source, Scratch, mergeSorted } from './runs.ts'
@@ -10,8 +11,17 @@ const budgetBytes = 64 * 1024 * 1024
 const budgetRecords = 500_000
 const batchSize = 1024
 
+/** Throws PLAN_RECORD for a value that has no place in an order, before it can spoil a sort. */
+export function checkOrder(value: unknown): void {
+  // Of objects the parts, too.
+  if (typeof value === 'object' ? value !== null : typeof value === 'function' || typeof value === 'symbol') {
+    compareValues(value, value)
+  }
+}
+
 export class SortCollector implements Collector {
   readonly #compare: Compare
+  readonly #keyOf: ((record: unknown) => unknown) | undefined
   readonly #writer: FrameWriter
   readonly #scratch: Scratch
   readonly #runs: Source[] = []
@@ -19,13 +29,16 @@ export class SortCollector implements Collector {
   #records: unknown[] = []
   #bytes = 0
 
-  constructor(context: ShuffleContext, compare: Compare) {
+  /** @param keyOf what is compared of a record, where that is by the order of all values */
+  constructor(context: ShuffleContext, compare: Compare, keyOf?: (record: unknown) => unknown) {
     this.#compare = compare
+    this.#keyOf = keyOf
     this.#writer = new FrameWriter(() => context.task.output(0), refuserOf(context))
     this.#scratch = new Scratch(context.environment.scratch, refuserOf(context))
   }
 
   add(record: unknown): void {
+    if (this.#keyOf !== undefined) checkOrder(this.#keyOf(record))
     this.#records.push(record)
     this.#bytes += this.#weight.of(record)
   }

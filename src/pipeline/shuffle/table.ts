@@ -6,7 +6,7 @@ import { type Identity, hashKey, keyOf } from '../../codec/keys.ts'
 import { partitionOf } from '../../codec/hash.ts'
 import type { Collector, MergeContext, RunContext, ShuffleContext } from '../define.ts'
 import { FrameWriter, type Refuse } from './frames.ts'
-import { type Source, Scratch, mergeSorted } from './runs.ts'
+import { type Compare, type Source, Scratch, mergeSorted } from './runs.ts'
 import { Weight } from './weight.ts'
 
 export interface Entry<S> {
@@ -87,6 +87,11 @@ export class Partitions {
     const writers = this.#writers
     const p = writers.length === 1 ? 0 : partitionOf(hashKey(key), writers.length)
     ;(writers[p] as FrameWriter).add(record)
+  }
+
+  /** Adds an encoded frame to a partition. */
+  frame(partition: number, frame: Uint8Array): Promise<void> {
+    return (this.#writers[partition] as FrameWriter).append(frame)
   }
 
   drain(): Promise<void> | undefined {
@@ -172,7 +177,7 @@ export async function* mergeTables(
     }
     runs.push(await scratch.write(sortedPairs(table)))
     table.clear()
-    yield* joinEqual(mergeSorted(runs, compareKeys, scratch), merge)
+    yield* joinEqual(mergeSorted(runs, compareKeys, scratch), merge, compareKeys)
   } finally {
     await scratch.remove()
   }
@@ -187,7 +192,7 @@ function sortedPairs(table: Table<unknown>): Iterable<[unknown, unknown][]> {
   return pairsOf(entries)
 }
 
-function* pairsOf(entries: Iterable<Entry<unknown>>): Generator<[unknown, unknown][]> {
+export function* pairsOf(entries: Iterable<Entry<unknown>>): Generator<[unknown, unknown][]> {
   let batch: [unknown, unknown][] = []
   for (const { key, state } of entries) {
     batch.push([key, state])
@@ -199,15 +204,17 @@ function* pairsOf(entries: Iterable<Entry<unknown>>): Generator<[unknown, unknow
   if (batch.length > 0) yield batch
 }
 
-async function* joinEqual(
+/** Joins the states of neighbours with equal keys. */
+export async function* joinEqual(
   batches: AsyncIterable<readonly unknown[]>,
   merge: MergeStates,
+  compare: Compare,
 ): AsyncGenerator<readonly [unknown, unknown][]> {
   let current: [unknown, unknown] | undefined
   for await (const batch of batches) {
     const joined: [unknown, unknown][] = []
     for (const pair of batch as readonly [unknown, unknown][]) {
-      if (current !== undefined && compareValues(current[0], pair[0]) === 0) {
+      if (current !== undefined && compare(current, pair) === 0) {
         current = [current[0], merge(current[1], pair[1], pair[0])]
       } else {
         if (current !== undefined) joined.push(current)

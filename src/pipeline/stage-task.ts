@@ -1,0 +1,315 @@
+// One task of a stage.
+import { type Batch, lengthOf, toRecords } from '../codec/batch.ts'
+import { decodeBatch } from '../codec/frames.ts'
+import type { Environment, Program, TaskContext } from '../engine/runner.ts'
+import { PlanError } from '../errors.ts'
+import { builtins } from './builtins.ts'
+import { EffectCollector, ResultCollector } from './collectors.ts'
+import type { Collector, Definition, Gather, MergeContext, ReadBatch, RunContext, Step } from './define.ts'
+import { failureOf } from './failures.ts'
+import { Chain } from './fusion.ts'
+import type { StageProgram, StepProgram } from './program.ts'
+
+// Records that go through the loop at once: as many as make about this many at its end.
+const mostTogether = 1000
+const fewest = 16
+const most = 8 * 1024
+
+interface Bound {
+  readonly step: Step
+  readonly values: unknown
+  readonly call: StepProgram
+}
+
+/** What is behind a chain. */
+interface End {
+  drain(): Promise<void> | undefined
+  /** No further record is wanted. */
+  isFull?(): boolean
+  /** Takes a batch in columns as it is. */
+  take?(batch: Batch): Promise<void> | undefined
+}
+
+interface Pending {
+  readonly call: StepProgram
+  readonly thrown: unknown
+  readonly record: unknown
+  readonly origin: number
+}
+
+/** Runs one task: batches from its source, through the fused chain, into its collector. */
+export class StageTask {
+  readonly #stage: StageProgram
+  readonly #program: Program
+  readonly #environment: Environment
+  readonly #values: ReadonlyMap<number, unknown>
+  readonly #task: TaskContext
+  // Failures of the records that are in the loop: reported when it is left, with the place of their record.
+  #failures: Pending[] = []
+  #position = 0
+  #out = 0
+
+  constructor(
+    stage: StageProgram,
+    program: Program,
+    environment: Environment,
+    values: ReadonlyMap<number, unknown>,
+    task: TaskContext,
+  ) {
+    this.#stage = stage
+    this.#program = program
+    this.#environment = environment
+    this.#values = values
+    this.#task = task
+  }
+
+  async run(): Promise<void> {
+    const collector = this.#collector()
+    const groups = this.#groups()
+    // Each gathering step ends a chain; what it gives at the end of the input starts the next one.
+    let batches = this.#batches()
+    for (const [i, group] of groups.entries()) {
+      const last = i === groups.length - 1
+      const gather = group.gather
+      if (gather === undefined || last) await this.#flow(batches, group.steps, collector, i === 0)
+      else batches = await this.#gather(batches, group.steps, gather, group.values, i === 0)
+    }
+    await collector.end()
+    await this.#report(undefined)
+  }
+
+  /** Runs batches through a chain into the collector. */
+  async #flow(
+    batches: AsyncIterable<ReadBatch>,
+    steps: readonly Bound[],
+    collector: Collector,
+    guarded: boolean,
+  ): Promise<void> {
+    const last = this.#stage.target.kind === 'result' ? undefined : this.#stage.target.call
+    const chain = this.#chain(steps, (value, origin) => {
+      try {
+        collector.add(value)
+        this.#out++
+      } catch (thrown) {
+        this.#failures.push({ call: last ?? this.#stage.source.call, thrown, record: value, origin })
+      }
+    })
+    await this.#drive(batches, chain, guarded, {
+      drain: () => collector.drain(),
+      isFull: () => collector.full === true,
+      ...(steps.length === 0 && collector.addBatch !== undefined
+        ? { take: (batch: Batch) => collector.addBatch?.(batch) }
+        : {}),
+    })
+  }
+
+  /** Runs batches through a chain into a gathering step; gives what the step made of them. */
+  async #gather(
+    batches: AsyncIterable<ReadBatch>,
+    steps: readonly Bound[],
+    gather: Gather,
+    values: unknown,
+    guarded: boolean,
+  ): Promise<AsyncIterable<ReadBatch>> {
+    let gathered: unknown[] = []
+    const chain = this.#chain(steps, (value) => {
+      gathered.push(value)
+    })
+    const drain = async (): Promise<void> => {
+      const records = gathered
+      gathered = []
+      for (const record of records) {
+        const adding = gather.add(record, values)
+        if (adding !== undefined) await adding
+      }
+    }
+    await this.#drive(batches, chain, guarded, { drain })
+    return (async function* () {
+      for await (const records of gather.end()) yield { batch: { kind: 'records' as const, records: [...records] } }
+    })()
+  }
+
+  async #drive(batches: AsyncIterable<ReadBatch>, chain: Chain, guarded: boolean, end: End): Promise<void> {
+    const guard = (index: number, count: number): number => (guarded ? this.#task.guard(index, count) : count)
+    let together = fewest
+    for await (const read of batches) {
+      const length = lengthOf(read.batch)
+      if (end.take !== undefined && read.batch.kind !== 'records' && guard(this.#position, length) === length) {
+        await end.take(read.batch)
+        this.#out += length
+        this.#advance(length, guarded)
+        continue
+      }
+      const records = toRecords(read.batch)
+      for (let from = 0; from < length;) {
+        this.#task.signal.throwIfAborted()
+        const allowed = guard(this.#position + from, Math.min(together, length - from))
+        if (allowed === 0) {
+          from++
+          continue
+        }
+        const before = this.#out
+        const running = chain.run(records, from, from + allowed)
+        if (running !== undefined) await running
+        if (this.#failures.length > 0) await this.#report(read)
+        const draining = end.drain()
+        if (draining !== undefined) await draining
+        from += allowed
+        if (end.isFull?.() === true) {
+          this.#advance(from, guarded)
+          return
+        }
+        const made = this.#out - before
+        if (made > most) together = Math.max(1, together >> 1)
+        else if (made < most / 4) together = Math.min(mostTogether, together * 2)
+      }
+      this.#advance(length, guarded)
+    }
+  }
+
+  /** Counts the records of a batch that was gone through. */
+  #advance(records: number, guarded: boolean): void {
+    this.#position += records
+    this.#task.count({ in: guarded ? records : 0, out: this.#out })
+    this.#out = 0
+  }
+
+  #chain(steps: readonly Bound[], emit: (value: unknown, origin: number) => void): Chain {
+    return new Chain(
+      steps.map(({ step, values }) => ({ ...step, values })),
+      emit,
+      (index, record, origin, thrown) => {
+        this.#failures.push({ call: (steps[index] as Bound).call, thrown, record, origin })
+      },
+    )
+  }
+
+  async #report(read: ReadBatch | undefined): Promise<void> {
+    const failures = this.#failures
+    this.#failures = []
+    for (const { call, thrown, record, origin } of failures) {
+      this.#fail(call, thrown, record, await read?.place?.(origin))
+    }
+  }
+
+  #fail(call: StepProgram, thrown: unknown, record: unknown, place: string | undefined): void {
+    this.#task.fail(
+      failureOf(thrown, {
+        record,
+        place: place ?? `stage ${this.#task.stage}, task ${this.#task.task}`,
+        operation: call.text,
+        site: { place: call.place, stack: call.stack },
+      }),
+    )
+  }
+
+  #context(call: StepProgram): RunContext {
+    return {
+      task: this.#task,
+      environment: this.#environment,
+      fail: (thrown, record, place) => this.#fail(call, thrown, record, place),
+    }
+  }
+
+  /** The local steps, cut behind each gathering one, with those that the target puts in front of itself. */
+  #groups(): { readonly steps: Bound[]; readonly gather?: Gather; readonly values?: unknown }[] {
+    const groups: { steps: Bound[]; gather?: Gather; values?: unknown }[] = [{ steps: [] }]
+    const current = (): { steps: Bound[]; gather?: Gather; values?: unknown } =>
+      groups.at(-1) as (typeof groups)[number]
+    const { local, text } = this.#stage
+    for (const call of local.slice(0, local.length - (text?.steps ?? 0))) {
+      const definition = this.#definition(call, 'local')
+      const step = definition.step(call.options, this.#functions(call), this.#context(call))
+      const values = call.values === undefined ? undefined : this.#values.get(call.values)
+      if (step.shape !== 'gather') current().steps.push({ step, values, call })
+      else {
+        Object.assign(current(), { gather: step, values })
+        groups.push({ steps: [] })
+      }
+    }
+    const { target } = this.#stage
+    if (target.kind === 'result') return groups
+    const { call } = target
+    const definition = this.#definition(call, target.kind === 'shuffle' ? 'global' : 'sink')
+    const values = call.values === undefined ? undefined : this.#values.get(call.values)
+    for (const step of definition.steps?.(call.options, this.#functions(call)) ?? []) {
+      current().steps.push({ step, values, call })
+    }
+    return groups
+  }
+
+  #batches(): AsyncIterable<ReadBatch> {
+    const { source } = this.#stage
+    const { call } = source
+    const context = this.#context(call)
+    if (source.kind === 'reader') {
+      const split = { index: this.#task.task, data: source.data }
+      return this.#definition(call, 'reader').read(call.options, split, context, this.#functions(call))
+    }
+    const merging: MergeContext = {
+      ...context,
+      tasks: this.#task.tasksOf(source.stage),
+      partition: this.#task.task,
+      read: (task) => this.#records(source.stage, task),
+      batches: (task) => this.#blocks(source.stage, task),
+    }
+    if (source.kind === 'merge') {
+      const definition = this.#definition(call, 'global')
+      return batchesOf(definition.merge(call.options, this.#functions(call), merging))
+    }
+    const publish = this.#definition(call, 'sink').publish
+    return batchesOf(
+      (async function* (functions) {
+        if (publish !== undefined) yield [await publish.finish(call.options, functions, merging)]
+      })(this.#functions(call)),
+    )
+  }
+
+  async *#records(stage: number, task: number): AsyncGenerator<readonly unknown[]> {
+    for await (const batch of this.#blocks(stage, task)) yield toRecords(batch)
+  }
+
+  async *#blocks(stage: number, task: number): AsyncGenerator<Batch> {
+    for await (const frame of this.#task.input(stage, task, this.#task.task)) {
+      this.#task.count({ bytes: frame.length })
+      yield decodeBatch(frame)
+    }
+  }
+
+  #collector(): Collector {
+    const { target, partitions } = this.#stage
+    if (target.kind === 'result') return new ResultCollector(this.#task, this.#context(this.#stage.source.call))
+    const { call } = target
+    const context = { ...this.#context(call), partitions }
+    const { text } = this.#stage
+    if (target.kind === 'shuffle') {
+      const collecting = this.#definition(call, 'global').text
+      if (text !== undefined && collecting !== undefined) return collecting.collect(call.options, text.tokens, context)
+      return this.#definition(call, 'global').collect(call.options, this.#functions(call), context)
+    }
+    const sink = this.#definition(call, 'sink')
+    if (sink.publish !== undefined) return sink.publish.collect(call.options, this.#functions(call), context)
+    const functions = this.#functions(call)
+    return new EffectCollector(this.#task, (record) => sink.effects?.(call.options, record, functions) ?? [])
+  }
+
+  #functions(call: StepProgram): readonly unknown[] {
+    return call.functions.map((index) => this.#program.functions[index])
+  }
+
+  #definition<K extends Definition['kind']>(call: StepProgram, kind: K): Extract<Definition, { kind: K }> {
+    const definition = (
+      call.definition === undefined ? builtins.get(call.name) : this.#program.functions[call.definition]
+    ) as Definition | undefined
+    if (definition?.kind !== kind) {
+      throw new PlanError('PLAN_OPTION', `this worker has no ${kind} called ${call.name}: its version is another one`)
+    }
+    return definition as Extract<Definition, { kind: K }>
+  }
+}
+
+async function* batchesOf(batches: AsyncIterable<readonly unknown[] | Batch>): AsyncGenerator<ReadBatch> {
+  for await (const batch of batches) {
+    yield { batch: 'kind' in batch ? batch : { kind: 'records', records: batch as unknown[] } }
+  }
+}
