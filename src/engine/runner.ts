@@ -1,6 +1,6 @@
 // What the engine asks of those above it (pipelines, matrices, ...): a runner turns one task of an execution into blocks,
 // effects and errors. The engine never looks into a program.
-import type { Argument } from '../redis/deployment.ts'
+import type { Argument, Deployment } from '../redis/deployment.ts'
 
 /** One write command that a task asks for; applied when, and only if, the task commits. */
 export type Command = readonly [name: string, ...args: Argument[]]
@@ -76,6 +76,9 @@ export interface Program {
 /** Known things that shipped functions reach as `mill`, and folders. */
 export interface Environment {
   readonly worker: string
+  /** This executor's own connection. */
+  readonly deployment: Deployment
+  readonly namespace: string
   /** A folder for spilled runs, private to this executor, removed with it. */
   readonly scratch: string
 }
@@ -93,7 +96,11 @@ export interface Submission {
   /** Which runner module: a key of the table that workers are started with. */
   readonly kind: string
   readonly program: Uint8Array
-  readonly code?: { readonly hash: string; readonly bytes: Uint8Array; readonly packages: Readonly<Record<string, string>> }
+  readonly code?: {
+    readonly hash: string
+    readonly bytes: Uint8Array
+    readonly packages: Readonly<Record<string, string>>
+  }
   /** Run one after the other; the blocks of the last one, partition 0, are the result, in the order of tasks. */
   readonly stages: readonly StageSpec[]
   /** How many upload blocks the client wrote for it (see ExecutionEngine.upload). Default 0. */

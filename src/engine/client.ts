@@ -1,0 +1,220 @@
+// The engine's client: submits executions and follows them. With local workers it also keeps what it submitted alive, one
+// lease at a time, so that nothing stays behind when this process dies.
+import { randomBytes } from 'node:crypto'
+import type { BlockStore, BlockWriter } from '../blocks/store.ts'
+import { ExecutionError, PlanError } from '../errors.ts'
+import type { Argument, Deployment } from '../redis/deployment.ts'
+import { itemsOf, numberOf, textOf } from '../redis/replies.ts'
+import type { GroupEvents } from './events.ts'
+import type { ExecutionEngine, ExecutionHandle, SubmitOptions } from './execution.ts'
+import { Handle, type HandleHost } from './handle.ts'
+import { laneKeys, laneOfExecution, uploadName, type LaneKeys } from './keys.ts'
+import { writeLarge } from './large-values.ts'
+import type { Submission } from './runner.ts'
+
+/** How long an ended execution and its result are kept, in milliseconds. */
+export const retentionMs = 60 * 60 * 1000
+/** Program and code that no submit followed. */
+const unsubmittedMs = 60_000
+/** A lost event delays the end of a wait by so much at most. */
+const lookAgainMs = 3000
+const idRule = /^[\w.:-]{1,128}$/
+
+export interface EngineClientOptions {
+  readonly deployment: Deployment
+  readonly namespace: string
+  readonly group: string
+  readonly lanes: readonly LaneKeys[]
+  readonly blocks: BlockStore
+  readonly events: GroupEvents
+  readonly known: ReadonlyMap<object, string>
+  /** Of this client's own workers; undefined where the work is that of others. */
+  readonly local: { readonly executors: number; readonly leaseMs: number } | undefined
+  readonly jobs: { readonly maxAttempts: number; readonly timeoutMs: number }
+  readonly secret: string | undefined
+}
+
+export class EngineClient implements ExecutionEngine, HandleHost {
+  readonly deployment: Deployment
+  readonly namespace: string
+  readonly known: ReadonlyMap<object, string>
+  readonly blocks: BlockStore
+  readonly secret: string | undefined
+  readonly #options: EngineClientOptions
+  readonly #waiting = new Map<string, Set<() => void>>()
+  /** Executions of local work: their keys, kept alive. */
+  readonly #kept = new Map<string, { readonly lane: LaneKeys; readonly code: string | undefined }>()
+  readonly #unlisten: (() => void)[] = []
+  #keeper: NodeJS.Timeout | undefined
+  #turn = 0
+
+  constructor(options: EngineClientOptions) {
+    this.#options = options
+    this.deployment = options.deployment
+    this.namespace = options.namespace
+    this.known = options.known
+    this.blocks = options.blocks
+    this.secret = options.secret
+    this.#unlisten.push(
+      options.events.on(({ execution }) => this.#sign(execution)),
+      options.events.onGap(() => {
+        for (const execution of [...this.#waiting.keys()]) this.#sign(execution)
+      }),
+    )
+    if (options.local) {
+      const { leaseMs } = options.local
+      this.#keeper = setInterval(() => void this.#keep(leaseMs).catch(() => undefined), leaseMs / 3)
+      this.#keeper.unref()
+    }
+  }
+
+  newId(): string {
+    const lane = this.#options.lanes[this.#turn++ % this.#options.lanes.length] as LaneKeys
+    const id = `${Date.now().toString(36)}${randomBytes(5).toString('hex')}`
+    return lane.tag === 'gm0' ? id : `${id}-${lane.tag}`
+  }
+
+  upload(execution: string, index: number): BlockWriter {
+    return this.blocks.writer(execution, uploadName(index))
+  }
+
+  #laneOf(execution: string): LaneKeys {
+    const tag = laneOfExecution(execution)
+    const { lanes, namespace, group } = this.#options
+    return lanes.find((lane) => lane.tag === tag) ?? laneKeys(namespace, tag, group)
+  }
+
+  async submit(submission: Submission, options: SubmitOptions = {}): Promise<ExecutionHandle> {
+    options.signal?.throwIfAborted()
+    const id = options.id ?? this.newId()
+    if (!idRule.test(id)) {
+      throw new PlanError(
+        'PLAN_OPTION',
+        `id: expected 1 to 128 of letters, digits and _ . : -, got ${JSON.stringify(id)}`,
+      )
+    }
+    const lane = this.#laneOf(id)
+    const code = submission.code && lane.code(submission.code.hash)
+    const { local } = this.#options
+    if (local) this.#kept.set(id, { lane, code })
+    const x = lane.executions + id
+    const keys = [x, lane.tasks, lane.delayed, lane.events, lane.index, ...(code === undefined ? [] : [code])]
+    for (let tries = 0; ; tries++) {
+      await Promise.all([
+        writeLarge(this.deployment, `${x}:p`, submission.program, local?.leaseMs ?? unsubmittedMs),
+        code === undefined || !submission.code
+          ? undefined
+          : writeLarge(this.deployment, code, submission.code.bytes, local?.leaseMs ?? unsubmittedMs),
+      ])
+      const stored = numberOf(await this.deployment.call('submit', keys, this.#describe(id, submission, options)))
+      if (stored >= 0) break
+      if (tries > 5) {
+        throw new ExecutionError('EXECUTION_LOST', `execution ${id} could not be stored`, { execution: id })
+      }
+    }
+    const handle = new Handle(id, lane, this)
+    this.#abortWith(handle, options.signal)
+    return handle
+  }
+
+  #describe(id: string, submission: Submission, options: SubmitOptions): Argument[] {
+    const { local, group, jobs } = this.#options
+    const table: Argument[] = ['stages', submission.stages.length]
+    submission.stages.forEach(({ tasks, partitions }, k) => table.push(`c${k}`, tasks, `p${k}`, partitions))
+    return [
+      ...[id, submission.kind, group, retentionMs, local?.leaseMs ?? 0],
+      ...[Math.max(2, 2 * (local?.executors ?? 1)) * 2 ** Math.min(4, Math.max(0, options.priority ?? 0))],
+      ...[options.delayMs ?? 0, options.timeoutMs ?? jobs.timeoutMs, options.maxAttempts ?? jobs.maxAttempts],
+      ...[options.memoryMb ?? 0, options.maxErrors ?? -1, submission.uploads ?? 0, ...table],
+    ]
+  }
+
+  #abortWith(handle: Handle, signal: AbortSignal | undefined): void {
+    if (!signal) return
+    const abort = (): void => void handle.abort().catch(() => undefined)
+    if (signal.aborted) return abort()
+    signal.addEventListener('abort', abort)
+    const done = (): void => signal.removeEventListener('abort', abort)
+    void handle.ended().then(done, done)
+  }
+
+  /** The execution of that id, whoever submitted it; undefined where the server does not know it. */
+  async find(id: string): Promise<ExecutionHandle | undefined> {
+    const lane = this.#laneOf(id)
+    const x = lane.executions + id
+    return (await this.deployment.command(x, ['EXISTS', x])) === 1 ? new Handle(id, lane, this) : undefined
+  }
+
+  /** Ids of this group's executions, the latest first within a lane. */
+  async list(): Promise<string[]> {
+    const found: string[] = []
+    for (const { index } of this.#options.lanes) {
+      for (let from = 0; ; from += 1000) {
+        const ids = itemsOf(await this.deployment.command(index, ['ZREVRANGE', index, from, from + 999])).map(textOf)
+        found.push(...ids)
+        if (ids.length < 1000) break
+      }
+    }
+    return found
+  }
+
+  nextSign(execution: string): Promise<void> {
+    return new Promise((resolve) => {
+      const waiters = this.#waiting.get(execution) ?? new Set()
+      this.#waiting.set(execution, waiters)
+      const done = (): void => {
+        clearTimeout(timer)
+        waiters.delete(done)
+        if (waiters.size === 0) this.#waiting.delete(execution)
+        resolve()
+      }
+      const timer = setTimeout(done, lookAgainMs)
+      waiters.add(done)
+    })
+  }
+
+  #sign(execution: string): void {
+    for (const waiter of [...(this.#waiting.get(execution) ?? [])]) waiter()
+  }
+
+  forgotten(execution: string): void {
+    this.#kept.delete(execution)
+  }
+
+  async #keep(leaseMs: number): Promise<void> {
+    const byLane = new Map<LaneKeys, Set<string>>()
+    for (const lane of this.#options.lanes) {
+      byLane.set(lane, new Set([lane.tasks, lane.delayed, lane.events, lane.index]))
+    }
+    for (const [id, { lane, code }] of this.#kept) {
+      const x = lane.executions + id
+      const keys = byLane.get(lane)
+      for (const suffix of ['', ':p', ':done', ':w', ':e', ':letters']) keys?.add(x + suffix)
+      if (code !== undefined) keys?.add(code).add(`${code}:r`)
+    }
+    for (const keys of byLane.values()) {
+      const all = [...keys]
+      for (let i = 0; i < all.length; i += 200) await this.deployment.call('keep', all.slice(i, i + 200), [leaseMs])
+    }
+  }
+
+  /** Local work goes with its client: executions, results, streams. */
+  async close(): Promise<void> {
+    clearInterval(this.#keeper)
+    for (const unlisten of this.#unlisten) unlisten()
+    if (this.#options.local) await this.#removeAll()
+    for (const execution of [...this.#waiting.keys()]) this.#sign(execution)
+  }
+
+  async #removeAll(): Promise<void> {
+    await Promise.allSettled([...this.#kept].map(([id, { lane }]) => new Handle(id, lane, this).remove()))
+    await Promise.allSettled(
+      this.#options.lanes.map((lane) =>
+        this.deployment.command(lane.tasks, [
+          ...['UNLINK', lane.tasks, `${lane.tasks}:n`, lane.delayed, lane.events, lane.index],
+          ...[lane.live, `${lane.live}:info`, `${lane.live}:n`],
+        ]),
+      ),
+    )
+  }
+}

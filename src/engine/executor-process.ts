@@ -1,0 +1,185 @@
+// A supervisor's view of one executor: starting it, giving it tasks, watching time and memory, and what it left behind when
+// it died.
+import { fork, type ChildProcess } from 'node:child_process'
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, unlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { DeathCode, Position } from './attempts.ts'
+import { readPosition } from './executor/position.ts'
+import type { ExecutorSetup, FromExecutor, TaskMessage, TaskOutcome } from './protocol.ts'
+
+/** V8's default makes decoding of records three times slower. */
+const youngGenerationMb = 64
+
+export interface Death {
+  readonly code: DeathCode
+  readonly message: string
+  readonly position: Position | undefined
+}
+
+export interface ExecutorEvents {
+  ended(entry: string, outcome: TaskOutcome): void
+  /** The process is gone; `death` says why, as far as that can be known. */
+  died(task: TaskMessage | undefined, maxAttempts: number, death: Death): void
+  log(level: (FromExecutor & { type: 'log' })['level'], text: string): void
+}
+
+interface Limits {
+  readonly timeoutMs: number
+  readonly memoryMb: number
+  readonly maxAttempts: number
+}
+
+// The executor is always compiled JavaScript: a child of a process that runs the sources has no loader for them.
+function entryPoint(): string {
+  const here = fileURLToPath(new URL('./executor/main.js', import.meta.url))
+  return existsSync(here) ? here : fileURLToPath(new URL('../../dist/engine/executor/main.js', import.meta.url))
+}
+
+export class ExecutorProcess {
+  readonly scratch: string
+  task: TaskMessage | undefined
+  #child: ChildProcess | undefined
+  readonly #events: ExecutorEvents
+  readonly #positionFile: number
+  readonly #memoryMb: number
+  #limits: Limits | undefined
+  #startedAt = 0
+  #killedFor: { code: DeathCode; message: string } | undefined
+  #closing = false
+  readonly #exited: Promise<void>
+  readonly ready: Promise<void>
+
+  constructor(
+    setup: Omit<ExecutorSetup, 'type' | 'scratch'>,
+    scratch: string,
+    memoryMb: number,
+    events: ExecutorEvents,
+  ) {
+    this.scratch = scratch
+    this.#events = events
+    this.#memoryMb = memoryMb
+    mkdirSync(scratch, { recursive: true, mode: 0o700 })
+    const path = join(scratch, 'position')
+    this.#positionFile = openSync(path, 'w+', 0o600)
+    unlinkSync(path)
+    const child = fork(entryPoint(), [], {
+      execArgv: [`--max-semi-space-size=${youngGenerationMb}`, '--enable-source-maps'],
+      serialization: 'advanced',
+      // The position file is descriptor 4, as the executor expects.
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc', this.#positionFile],
+      // A debugger or coverage tool of the client is not meant for its executors.
+      env: { ...process.env, NODE_OPTIONS: '' },
+    })
+    this.#child = child
+    let becomeReady = (): void => undefined
+    this.ready = new Promise((resolve) => (becomeReady = resolve))
+    this.#exited = new Promise((resolve) => {
+      child.once('exit', (code, signal) => {
+        this.#left(code, signal)
+        becomeReady()
+        resolve()
+      })
+    })
+    child.on('error', () => undefined)
+    child.on('message', (message: FromExecutor) => {
+      if (message.type === 'ready') becomeReady()
+      else this.#hear(message)
+    })
+    child.send({ ...setup, type: 'setup', scratch } satisfies ExecutorSetup)
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid
+  }
+
+  get alive(): boolean {
+    return this.#child !== undefined && !this.#closing
+  }
+
+  run(task: TaskMessage): void {
+    this.task = task
+    this.#limits = undefined
+    this.#startedAt = performance.now()
+    this.#child?.send(task)
+  }
+
+  abort(entry: string): void {
+    if (this.task?.entry === entry) this.#child?.send({ type: 'abort', entry })
+  }
+
+  forget(execution: string): void {
+    if (this.#child?.connected) this.#child.send({ type: 'forget', execution })
+  }
+
+  /** Kills it where its task is over a limit. Called ten times a second. */
+  watch(): void {
+    if (!this.task || this.#child?.pid === undefined || this.#killedFor) return
+    const limits = this.#limits
+    const ranMs = performance.now() - this.#startedAt
+    if (limits && limits.timeoutMs > 0 && ranMs > limits.timeoutMs) {
+      this.#kill('EXECUTION_TIMEOUT', `not done within ${limits.timeoutMs} ms`)
+      return
+    }
+    const most = limits && limits.memoryMb > 0 ? Math.min(limits.memoryMb, this.#memoryMb) : this.#memoryMb
+    const used = residentMb(this.#child.pid)
+    if (used !== undefined && used > most) {
+      this.#kill('EXECUTION_MEMORY', `the executor used ${Math.round(used)} MiB; its limit is ${most} MiB`)
+    }
+  }
+
+  /** Ends a task that does not react to an abort. */
+  killHung(message: string): void {
+    this.#kill('EXECUTION_TIMEOUT', message)
+  }
+
+  #kill(code: DeathCode, message: string): void {
+    this.#killedFor = { code, message }
+    this.#child?.kill('SIGKILL')
+  }
+
+  #hear(message: FromExecutor): void {
+    if (message.type === 'limits') {
+      if (message.entry === this.task?.entry) this.#limits = message
+    } else if (message.type === 'log') {
+      this.#events.log(message.level, message.text)
+    } else if (message.type === 'ended' && message.entry === this.task?.entry) {
+      this.task = undefined
+      this.#events.ended(message.entry, message.outcome)
+    }
+  }
+
+  #left(code: number | null, signal: NodeJS.Signals | null): void {
+    const position = readPosition(this.#positionFile)
+    closeSync(this.#positionFile)
+    rmSync(this.scratch, { recursive: true, force: true })
+    this.#child = undefined
+    const { task } = this
+    this.task = undefined
+    if (this.#closing) return
+    const how = signal === null ? `exited with code ${code}` : `was killed by ${signal}`
+    const why = this.#killedFor ?? { code: 'EXECUTION_CRASHED' as const, message: `the executor ${how}` }
+    this.#events.died(task, this.#limits?.maxAttempts ?? 3, { ...why, position })
+  }
+
+  /** Ends it: in peace, or after `graceMs` by force. */
+  async close(graceMs: number): Promise<void> {
+    this.#closing = true
+    const child = this.#child
+    if (!child) return
+    if (child.connected) child.send({ type: 'close' })
+    const force = setTimeout(() => child.kill('SIGKILL'), graceMs)
+    await this.#exited
+    clearTimeout(force)
+  }
+}
+
+/** Resident memory of a process in MiB; undefined where the platform does not say. */
+function residentMb(pid: number): number | undefined {
+  try {
+    const kib = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]
+    return kib === undefined ? undefined : Number(kib) / 1024
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,162 @@
+// What an executor knows of the executions whose tasks it ran: limits, stages, the loaded runner. Loaded once, released when
+// the execution ends or when others push it out.
+import { ExecutionError, GearmillError } from '../../errors.ts'
+import type { Deployment } from '../../redis/deployment.ts'
+import { itemsOf, pairsOf, textMapOf, textOf } from '../../redis/replies.ts'
+import { attemptToken, type LaneKeys } from '../keys.ts'
+import type { Modules } from '../protocol.ts'
+import type { Environment, RunnerFactory, TaskRunner } from '../runner.ts'
+import { readLarge } from '../large-values.ts'
+
+export interface ExecutionFacts {
+  readonly id: string
+  readonly kind: string
+  readonly code: string
+  readonly timeoutMs: number
+  readonly memoryMb: number
+  readonly maxAttempts: number
+  /** Above 0 where the execution dies with its client. */
+  readonly leaseMs: number
+  readonly tasks: readonly number[]
+  readonly partitions: readonly number[]
+}
+
+interface Loaded {
+  readonly facts: ExecutionFacts
+  runner?: Promise<TaskRunner>
+  /** Winners by stage, of one epoch. */
+  readonly winners: Map<string, Promise<ReadonlyMap<string, string>>>
+}
+
+/** Executions kept loaded at the same time. */
+const mostLoaded = 16
+
+export class Programs {
+  readonly #deployment: Deployment
+  readonly #modules: Modules
+  readonly #environment: Environment
+  readonly #base: string
+  readonly #secret: string | undefined
+  readonly #loaded = new Map<string, Loaded>()
+  #known: Promise<ReadonlyMap<string, unknown>> | undefined
+  readonly #makeKnown: () => Promise<ReadonlyMap<string, unknown>>
+
+  constructor(options: {
+    readonly deployment: Deployment
+    readonly modules: Modules
+    readonly environment: Environment
+    readonly base: string
+    readonly secret: string | undefined
+    readonly known: () => Promise<ReadonlyMap<string, unknown>>
+  }) {
+    this.#deployment = options.deployment
+    this.#modules = options.modules
+    this.#environment = options.environment
+    this.#base = options.base
+    this.#secret = options.secret
+    this.#makeKnown = options.known
+  }
+
+  /** Undefined where the execution is unknown or does not run any more. */
+  async facts(lane: LaneKeys, id: string): Promise<ExecutionFacts | undefined> {
+    const loaded = this.#loaded.get(id)
+    if (loaded) {
+      this.#loaded.delete(id)
+      this.#loaded.set(id, loaded)
+      return loaded.facts
+    }
+    const x = lane.executions + id
+    const fields = textMapOf(await this.#deployment.command(x, ['HGETALL', x]))
+    if (fields.get('state') !== 'running') return undefined
+    const number = (name: string): number => Number(fields.get(name) ?? 0)
+    const stages = Array.from({ length: number('stages') }, (_, k) => k)
+    const facts: ExecutionFacts = {
+      id,
+      kind: fields.get('kind') ?? '',
+      code: fields.get('code') ?? '',
+      timeoutMs: number('timeout'),
+      memoryMb: number('memory'),
+      maxAttempts: number('max'),
+      leaseMs: number('lease'),
+      tasks: stages.map((k) => number(`c${k}`)),
+      partitions: stages.map((k) => number(`p${k}`)),
+    }
+    this.#loaded.set(id, { facts, winners: new Map() })
+    for (const old of this.#loaded.keys()) {
+      if (this.#loaded.size <= mostLoaded) break
+      await this.forget(old)
+    }
+    return facts
+  }
+
+  async runner(lane: LaneKeys, id: string): Promise<TaskRunner> {
+    const loaded = this.#loaded.get(id)
+    if (!loaded) throw new ExecutionError('EXECUTION_LOST', `execution ${id} is not loaded`, { execution: id })
+    loaded.runner ??= this.#load(lane, loaded.facts)
+    return loaded.runner
+  }
+
+  async #load(lane: LaneKeys, facts: ExecutionFacts): Promise<TaskRunner> {
+    const url = this.#modules.runners[facts.kind]
+    if (url === undefined) {
+      const message = `this worker does not know the kind '${facts.kind}': client and worker may be of different versions`
+      throw new ExecutionError('EXECUTION_NO_WORKER', message, { execution: facts.id })
+    }
+    const [factory, bytes, functions] = await Promise.all([
+      import(url) as Promise<{ default: RunnerFactory }>,
+      readLarge(this.#deployment, `${lane.executions}${facts.id}:p`),
+      this.#functions(facts),
+    ])
+    return factory.default({ execution: facts.id, bytes, functions }, this.#environment)
+  }
+
+  async #functions(facts: ExecutionFacts): Promise<readonly unknown[]> {
+    if (facts.code === '') return []
+    const bytes = await readLarge(this.#deployment, facts.code)
+    if (bytes.length === 0) throw new GearmillError('CAPTURE_LOAD', `the code of execution ${facts.id} is missing`)
+    this.#known ??= this.#makeKnown()
+    const { loadCode } = await import('../../code/load.ts')
+    const secret = this.#secret === undefined ? {} : { secret: this.#secret }
+    return loadCode(bytes, { known: await this.#known, base: this.#base, ...secret })
+  }
+
+  /** The attempt of a task of an earlier stage whose blocks count. Only attempts other than the first are stored. */
+  async winner(lane: LaneKeys, id: string, epoch: number, stage: number, task: number): Promise<string> {
+    const loaded = this.#loaded.get(id)
+    if (!loaded) return attemptToken(epoch, 1)
+    const slot = `${epoch}.${stage}`
+    let winners = loaded.winners.get(slot)
+    if (!winners) {
+      winners = this.#readWinners(lane.executions + id, stage)
+      loaded.winners.set(slot, winners)
+      winners.catch(() => loaded.winners.delete(slot))
+    }
+    return (await winners).get(`${stage}.${task}`) ?? '1'
+  }
+
+  async #readWinners(x: string, stage: number): Promise<ReadonlyMap<string, string>> {
+    const winners = new Map<string, string>()
+    const key = `${x}:w`
+    let cursor = '0'
+    do {
+      const reply = itemsOf(
+        await this.#deployment.command(key, ['HSCAN', key, cursor, 'MATCH', `${stage}.*`, 'COUNT', 1000]),
+      )
+      cursor = textOf(reply[0])
+      for (const [name, token] of pairsOf(reply[1])) winners.set(textOf(name), textOf(token))
+    } while (cursor !== '0')
+    return winners
+  }
+
+  async forget(id: string): Promise<void> {
+    const loaded = this.#loaded.get(id)
+    if (!loaded) return
+    this.#loaded.delete(id)
+    const runner = await loaded.runner?.catch(() => undefined)
+    await runner?.close?.()
+  }
+
+  async close(): Promise<void> {
+    for (const id of [...this.#loaded.keys()]) await this.forget(id)
+  }
+}

@@ -1,0 +1,192 @@
+// The engine's side of one task while it runs in an executor: blocks in and out, effects, failures, counters.
+import { BlockMissingError, type BlockStore, type BlockWriter } from '../../blocks/store.ts'
+import { encodeRecords } from '../../codec/frames.ts'
+import { RecordError } from '../../errors.ts'
+import type { SkippedRecord, Position } from '../attempts.ts'
+import { failureOf } from '../failure.ts'
+import { failuresName, outputName, uploadName } from '../keys.ts'
+import type { TaskMessage } from '../protocol.ts'
+import type { Command, Failure, OutputBlock, TaskContext } from '../runner.ts'
+import type { Outbox } from './outbox.ts'
+import type { PositionWriter } from './position.ts'
+
+/** Failures are written in frames of so many. */
+const failuresPerFrame = 200
+
+export interface TaskParts {
+  readonly message: TaskMessage
+  readonly token: string
+  readonly worker: string
+  readonly signal: AbortSignal
+  readonly blocks: BlockStore
+  readonly outbox: Outbox
+  readonly position: PositionWriter
+  readonly tasksOf: (stage: number) => number
+  readonly partitionsOf: (stage: number) => number
+  /** Token of the attempt that committed a task of an earlier stage. */
+  readonly winner: (stage: number, task: number) => Promise<string>
+}
+
+/** A block of an earlier stage that is not there. */
+export interface LostBlock {
+  readonly stage: number
+}
+
+export class RunningTask implements TaskContext {
+  readonly execution: string
+  readonly stage: number
+  readonly task: number
+  readonly attempt: number
+  readonly worker: string
+  readonly signal: AbortSignal
+  /** Set before a missing block is thrown at the runner. */
+  lost: LostBlock | undefined;
+  in = 0
+  out = 0
+  bytes = 0
+  errors = 0
+  readonly #parts: TaskParts
+  readonly #outputs = new Map<number, BlockWriter>()
+  readonly #suspect: Position | undefined
+  readonly #skip: readonly SkippedRecord[]
+  #failures: Failure[] = []
+  #failureBlock: BlockWriter | undefined
+  #failureFlush: Promise<void> = Promise.resolve()
+
+  constructor(parts: TaskParts) {
+    const { message } = parts
+    this.#parts = parts
+    this.execution = message.execution
+    this.stage = message.stage
+    this.task = message.task
+    this.attempt = message.attempt
+    this.worker = parts.worker
+    this.signal = parts.signal
+    this.#suspect = message.suspect
+    this.#skip = message.skip
+  }
+
+  guard(index: number, available: number): number {
+    let take = available
+    for (const skipped of this.#skip) {
+      if (skipped.index === index) {
+        this.#parts.position.write(0, 0)
+        this.fail({ code: skipped.code, message: skipped.message, place: this.#place(`record ${index}`) })
+        return 0
+      }
+      if (skipped.index > index) take = Math.min(take, skipped.index - index)
+    }
+    const suspect = this.#suspect
+    if (suspect && index + take > suspect.index && index < suspect.index + suspect.count) {
+      take = index < suspect.index ? suspect.index - index : 1
+    }
+    this.#parts.position.write(index, take)
+    return take
+  }
+
+  output(partition: number): OutputBlock {
+    const open = this.#outputs.get(partition)
+    if (open) return open
+    const writer = this.#parts.blocks.writer(
+      this.execution,
+      outputName(this.stage, this.task, this.#parts.token, partition),
+    )
+    this.#outputs.set(partition, writer)
+    return writer
+  }
+
+  async *input(stage: number, task: number, partition: number): AsyncIterable<Uint8Array> {
+    const token = await this.#parts.winner(stage, task)
+    try {
+      yield* this.#parts.blocks.read(this.execution, outputName(stage, task, token, partition))
+    } catch (error) {
+      if (error instanceof BlockMissingError) this.lost = { stage }
+      throw error
+    }
+  }
+
+  upload(index: number): AsyncIterable<Uint8Array> {
+    return this.#parts.blocks.read(this.execution, uploadName(index))
+  }
+
+  tasksOf(stage: number): number {
+    return this.#parts.tasksOf(stage)
+  }
+
+  effect(record: number, commands: readonly Command[]): void | Promise<void> {
+    if (commands.length === 0) return
+    try {
+      const added = this.#parts.outbox.add(record, commands)
+      return added?.catch((error: unknown) => {
+        this.#refuse(error)
+      })
+    } catch (error) {
+      this.#refuse(error)
+    }
+  }
+
+  // A command that may not be an effect is the record's error; anything else (a lost connection) the task's.
+  #refuse(error: unknown): void {
+    if (!(error instanceof RecordError)) throw error
+    this.fail({ ...failureOf(error, 'EXECUTION_RECORD'), place: this.#place() })
+  }
+
+  fail(failure: Failure): void {
+    this.errors += 1
+    this.#failures.push(failure.place === undefined ? { ...failure, place: this.#place() } : failure)
+    if (this.#failures.length >= failuresPerFrame) this.#flushFailures()
+  }
+
+  count(counts: { readonly in?: number; readonly out?: number; readonly bytes?: number }): void {
+    this.in += counts.in ?? 0
+    this.out += counts.out ?? 0
+    this.bytes += counts.bytes ?? 0
+  }
+
+  #place(of?: string): string {
+    const task = `stage ${this.stage}, task ${this.task}`
+    return of === undefined ? task : `${task}, ${of}`
+  }
+
+  #flushFailures(): void {
+    const failures = this.#failures
+    if (failures.length === 0) return
+    this.#failures = []
+    this.#failureBlock ??= this.#parts.blocks.writer(
+      this.execution,
+      failuresName(this.stage, this.task, this.#parts.token),
+    )
+    const block = this.#failureBlock
+    this.#failureFlush = this.#failureFlush.then(() => block.append(encodeRecords(failures.map(portable))))
+  }
+
+  /** Makes the blocks readable, partitions that nothing was written to included: what is not there is lost. */
+  async seal(): Promise<void> {
+    this.#parts.position.write(0, 0)
+    for (let partition = 0; partition < this.#parts.partitionsOf(this.stage); partition++) this.output(partition)
+    await Promise.all([...this.#outputs.values()].map((block) => (block as BlockWriter).close()))
+    this.#flushFailures()
+    await this.#failureFlush
+    await this.#failureBlock?.close()
+  }
+
+  /** Leaves nothing behind. */
+  async discard(): Promise<void> {
+    await Promise.allSettled([
+      ...[...this.#outputs.values()].map((block) => block.discard()),
+      this.#failureFlush.then(() => this.#failureBlock?.discard()),
+    ])
+  }
+}
+
+// A failed record travels as far as it can: what cannot is described by its text.
+function portable(failure: Failure): Failure {
+  if (failure.record === undefined) return failure
+  try {
+    const frame = encodeRecords([failure.record])
+    if (frame.length <= 64 * 1024) return failure
+    return { ...failure, record: `${String(failure.record).slice(0, 1000)}... (${frame.length} bytes)` }
+  } catch {
+    return { ...failure, record: Object.prototype.toString.call(failure.record) }
+  }
+}

@@ -1,0 +1,159 @@
+// How tasks of one lane reach a worker: new ones by a blocking read, those of dead workers when their lease is over, delayed
+// ones when they are due. It also keeps the worker's own leases, and its sign of life.
+import type { BlockingConnection, Deployment } from '../redis/deployment.ts'
+import { itemsOf, numberOf, streamEntriesOf, textMapOf, textOf, type StreamEntry } from '../redis/replies.ts'
+import { pause } from './events.ts'
+import type { LaneKeys } from './keys.ts'
+
+const blockMs = 1000
+const retryMs = 100
+/** Expired tasks taken over at a time. */
+const takeAtOnce = 16
+
+export interface Arrival extends StreamEntry {
+  readonly lane: LaneKeys
+  /** How often the entry was handed out, this time included. */
+  readonly deliveries: number
+}
+
+export interface IntakeOptions {
+  readonly deployment: Deployment
+  readonly lane: LaneKeys
+  readonly worker: string
+  readonly leaseMs: number
+  /** Resolves with how many tasks are wanted, at least 1. */
+  readonly wanted: () => Promise<number>
+  readonly arrived: (arrival: Arrival) => void
+  /** Entries whose leases this worker renews. */
+  readonly held: () => readonly string[]
+  /** Entries that this worker lost to another one. */
+  readonly lost: (entries: readonly string[]) => void
+  /** What the worker says of itself. */
+  readonly describe: () => { readonly executors: number; readonly text: string }
+  readonly trouble: (what: string, error: unknown) => void
+}
+
+export class Intake {
+  readonly #options: IntakeOptions
+  readonly #stop = new AbortController()
+  readonly #loops: Promise<void>[] = []
+  #dueTimer: NodeJS.Timeout | undefined
+  #dueAt = 0
+
+  constructor(options: IntakeOptions) {
+    this.#options = options
+  }
+
+  async start(): Promise<void> {
+    await this.#beat()
+    this.#loops.push(this.#read(), this.#keepHouse())
+  }
+
+  /** Looks for delayed work in so many milliseconds. */
+  lookIn(ms: number): void {
+    const at = performance.now() + ms
+    if (this.#stop.signal.aborted || (this.#dueTimer && this.#dueAt <= at)) return
+    clearTimeout(this.#dueTimer)
+    this.#dueAt = at
+    this.#dueTimer = setTimeout(() => {
+      this.#dueTimer = undefined
+      void this.#due()
+    }, ms)
+  }
+
+  async #read(): Promise<void> {
+    const { deployment, lane, worker } = this.#options
+    const { signal } = this.#stop
+    let connection: BlockingConnection | undefined
+    while (!signal.aborted) {
+      try {
+        connection ??= await deployment.blocking(lane.tasks)
+        const count = await this.#options.wanted()
+        if (signal.aborted) break
+        const reply = await connection.command(
+          ['XREADGROUP', 'GROUP', 'gm', worker, 'COUNT', count, 'BLOCK', blockMs, 'STREAMS', lane.tasks, '>'],
+          { signal },
+        )
+        for (const entry of streamEntriesOf(reply)) this.#options.arrived({ ...entry, lane, deliveries: 1 })
+      } catch (error) {
+        if (signal.aborted) break
+        await this.#recover(error)
+      }
+    }
+    await connection?.close()
+  }
+
+  // A stream that expired or was rolled back is made again by the next sign of life.
+  async #recover(error: unknown): Promise<void> {
+    if (!/NOGROUP|UNBLOCKED|no longer exists/.test(String(error))) this.#options.trouble('reading tasks', error)
+    await pause(retryMs, this.#stop.signal)
+    await this.#beat().catch(() => undefined)
+  }
+
+  async #keepHouse(): Promise<void> {
+    const { signal } = this.#stop
+    while (!signal.aborted) {
+      try {
+        await this.#renew()
+        await this.#take()
+        await this.#due()
+        await this.#beat()
+      } catch (error) {
+        if (!signal.aborted) this.#options.trouble('renewing leases', error)
+      }
+      await pause(this.#options.leaseMs / 3, signal)
+    }
+  }
+
+  async #renew(): Promise<void> {
+    const { deployment, lane, worker } = this.#options
+    const entries = this.#options.held()
+    for (let i = 0; i < entries.length; i += 100) {
+      const some = entries.slice(i, i + 100)
+      const reply = await deployment.call('renew', [lane.tasks], [worker, ...some], { signal: this.#stop.signal })
+      const kept = new Set(itemsOf(reply).map(textOf))
+      const lost = some.filter((entry) => !kept.has(entry))
+      if (lost.length > 0) this.#options.lost(lost)
+    }
+  }
+
+  async #take(): Promise<void> {
+    const { deployment, lane, worker, leaseMs } = this.#options
+    const args = [worker, leaseMs, takeAtOnce]
+    for (const taken of itemsOf(await deployment.call('take', [lane.tasks], args, { signal: this.#stop.signal }))) {
+      const [id, deliveries, fields] = itemsOf(taken)
+      this.#options.arrived({ id: textOf(id), fields: textMapOf(fields), lane, deliveries: numberOf(deliveries) })
+    }
+  }
+
+  async #due(): Promise<void> {
+    const { deployment, lane } = this.#options
+    try {
+      const keys = [lane.tasks, lane.delayed, lane.events]
+      const next = numberOf(await deployment.call('due', keys, [lane.executions], { signal: this.#stop.signal }))
+      if (next >= 0 && next < this.#options.leaseMs) this.lookIn(Math.max(1, next))
+    } catch (error) {
+      if (!this.#stop.signal.aborted) this.#options.trouble('looking for delayed tasks', error)
+    }
+  }
+
+  async #beat(): Promise<void> {
+    const { deployment, lane, worker, leaseMs } = this.#options
+    const { executors, text } = this.#options.describe()
+    const args = [worker, executors, leaseMs, text]
+    await deployment.call('beat', [lane.live, lane.tasks], args, { signal: this.#stop.signal })
+  }
+
+  /** Stops taking tasks and renewing leases. */
+  async close(): Promise<void> {
+    this.#stop.abort()
+    clearTimeout(this.#dueTimer)
+    await Promise.all(this.#loops)
+  }
+
+  /** Takes the worker's name off the lane. */
+  async leave(): Promise<void> {
+    const { deployment, lane, worker } = this.#options
+    await deployment.call('leave', [lane.live, lane.tasks], [worker])
+  }
+}

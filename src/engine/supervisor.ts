@@ -1,0 +1,379 @@
+// A worker: takes tasks from the lanes of its group, gives each to an executor, and answers for them.
+//
+// Life of a task here: arrived -> queued -> running in an executor -> ended (settled there, or given back here) or the
+// executor died (judged: again, closer, or never). From its arrival to its end the worker renews its lease. At most as
+// many tasks are taken as there are executors without one. Executors are started when there is something to run, and
+// replaced when they die.
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Deployment } from '../redis/deployment.ts'
+import { itemsOf } from '../redis/replies.ts'
+import { backoffMs, decodeAttempts, encodeAttempts, judgeDeath, type AttemptState } from './attempts.ts'
+import type { GroupEvents } from './events.ts'
+import { ExecutorProcess, type Death } from './executor-process.ts'
+import { Intake, type Arrival } from './intake.ts'
+import type { LaneKeys } from './keys.ts'
+import type { Logger } from './logger.ts'
+import type { ExecutorSetup, FromExecutor, TaskMessage, TaskOutcome } from './protocol.ts'
+import type { Failure } from './runner.ts'
+
+const watchMs = 100
+/** An aborted task that goes on for so long is ended by force. */
+const abortGraceMs = 500
+const startRetryMs = 1000
+/** Before a task that this worker cannot run is offered to others again. */
+const unableDelayMs = 250
+const laterDelayMs = 500
+
+export interface SupervisorOptions {
+  readonly deployment: Deployment
+  readonly lanes: readonly LaneKeys[]
+  readonly worker: string
+  readonly executors: number
+  readonly leaseMs: number
+  /** Memory limit of an executor, in MiB. */
+  readonly memoryMb: number
+  readonly setup: Omit<ExecutorSetup, 'type' | 'scratch' | 'worker'>
+  readonly events: GroupEvents
+  readonly logger: Logger
+  /** Shows what shipped functions write to their console. */
+  readonly console: (level: (FromExecutor & { type: 'log' })['level'], text: string) => void
+}
+
+interface Held {
+  readonly arrival: Arrival
+  readonly message: TaskMessage
+  readonly attempts: AttemptState
+  executor?: ExecutorProcess
+  /** Given back or judged: what its executor still says of it means nothing. */
+  over?: true
+}
+
+export class Supervisor {
+  readonly #options: SupervisorOptions
+  readonly #scratch: string
+  readonly #intakes = new Map<string, Intake>()
+  readonly #executors = new Set<ExecutorProcess>()
+  readonly #held = new Map<string, Held>()
+  readonly #queue: Held[] = []
+  readonly #waiters: (() => void)[] = []
+  readonly #ended = new Map<string, true>()
+  #faultsLeft: number
+  #watch: NodeJS.Timeout | undefined
+  #unfollow: (() => void) | undefined
+  #stopping = false
+  #spawned = 0
+  #startFailures = 0
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options
+    this.#scratch = join(tmpdir(), `gearmill-${process.pid}-${randomBytes(4).toString('hex')}`)
+    this.#faultsLeft = options.setup.fault ? (options.setup.fault.times ?? 1) : 0
+  }
+
+  async start(): Promise<void> {
+    mkdirSync(this.#scratch, { recursive: true, mode: 0o700 })
+    this.#unfollow = this.#options.events.on(({ lane, execution, state, delayMs }) => {
+      if (state === 'waiting') this.#intakes.get(lane.tag)?.lookIn(delayMs)
+      else this.#executionEnded(execution)
+    })
+    this.#watch = setInterval(() => {
+      for (const executor of this.#executors) executor.watch()
+    }, watchMs)
+    this.#watch.unref()
+    await Promise.all(this.#options.lanes.map((lane) => this.addLane(lane)))
+  }
+
+  /** Serves one more lane (a shard that joined). */
+  async addLane(lane: LaneKeys): Promise<void> {
+    if (this.#intakes.has(lane.tag) || this.#stopping) return
+    const { deployment, worker, leaseMs, executors, logger } = this.#options
+    const text = JSON.stringify({ executors, pid: process.pid, node: process.version })
+    const intake = new Intake({
+      deployment,
+      lane,
+      worker,
+      leaseMs,
+      wanted: () => this.#wanted(),
+      arrived: (arrival) => this.#arrived(arrival),
+      held: () => [...this.#held.values()].filter((held) => held.arrival.lane === lane).map((held) => held.arrival.id),
+      lost: (entries) => this.#lost(entries),
+      describe: () => ({ executors, text }),
+      trouble: (what, error) => logger.warn(`${what}: ${String(error)}`),
+    })
+    this.#intakes.set(lane.tag, intake)
+    await intake.start()
+  }
+
+  get executorPids(): number[] {
+    return [...this.#executors].flatMap(({ pid }) => (pid === undefined ? [] : [pid]))
+  }
+
+  /** Executors that run a task now. */
+  get busyPids(): number[] {
+    return [...this.#executors].flatMap(({ pid, task }) => (pid === undefined || !task ? [] : [pid]))
+  }
+
+  #free(): number {
+    return this.#stopping ? 0 : this.#options.executors - this.#held.size
+  }
+
+  async #wanted(): Promise<number> {
+    while (this.#free() <= 0 && !this.#stopping) await new Promise<void>((resolve) => this.#waiters.push(resolve))
+    return Math.max(1, this.#free())
+  }
+
+  #wake(): void {
+    if (this.#free() > 0 || this.#stopping) for (const waiter of this.#waiters.splice(0)) waiter()
+  }
+
+  #arrived(arrival: Arrival): void {
+    const { fields, deliveries } = arrival
+    const attempts = decodeAttempts(fields.get('c'))
+    const message: TaskMessage = {
+      type: 'task',
+      lane: arrival.lane.tag,
+      entry: arrival.id,
+      execution: fields.get('x') ?? '',
+      stage: Number(fields.get('s')),
+      task: Number(fields.get('t')),
+      epoch: Number(fields.get('e')),
+      attempt: Number(fields.get('a')) + deliveries - 1,
+      skip: attempts.skip,
+      ...(attempts.suspect ? { suspect: attempts.suspect } : {}),
+    }
+    // A worker that died with the task took no note of where; its death counts all the same.
+    const held: Held = { arrival, message, attempts: { ...attempts, deaths: attempts.deaths + deliveries - 1 } }
+    if (this.#held.get(arrival.id)) return
+    this.#held.set(arrival.id, held)
+    if (this.#stopping) return void this.#giveBack(held, 0)
+    if (this.#ended.has(message.execution)) return void this.#drop(held)
+    if (attempts.unable.includes(this.#options.worker)) return void this.#giveBack(held, unableDelayMs)
+    this.#queue.push(held)
+    this.#dispatch()
+  }
+
+  #dispatch(): void {
+    while (this.#queue.length > 0 && !this.#stopping) {
+      let executor = [...this.#executors].find(({ alive, task }) => alive && !task)
+      if (!executor) {
+        if (this.#executors.size >= this.#options.executors) return
+        executor = this.#spawn()
+      }
+      const held = this.#queue.shift() as Held
+      held.executor = executor
+      executor.run(held.message)
+    }
+  }
+
+  #spawn(): ExecutorProcess {
+    const { setup, worker, memoryMb } = this.#options
+    const { fault, ...plain } = setup
+    const withFault = fault !== undefined && this.#faultsLeft > 0
+    if (withFault) this.#faultsLeft -= 1
+    const scratch = join(this.#scratch, String(this.#spawned++))
+    const own = { ...plain, worker, ...(withFault ? { fault } : {}) }
+    let ready = false
+    const executor = new ExecutorProcess(own, scratch, memoryMb, {
+      ended: (entry, outcome) => void this.#endedWith(entry, outcome),
+      died: (task, maxAttempts, death) => {
+        this.#executors.delete(executor)
+        if (ready || !task) void this.#executorDied(task, maxAttempts, death)
+        else void this.#neverStarted(task)
+      },
+      log: this.#options.console,
+    })
+    void executor.ready.then(() => {
+      ready = executor.pid !== undefined
+      if (ready) this.#startFailures = 0
+    })
+    this.#executors.add(executor)
+    return executor
+  }
+
+  // A task must not suffer for a process that did not come up.
+  async #neverStarted(task: TaskMessage): Promise<void> {
+    const held = this.#held.get(task.entry)
+    if (!held) return
+    this.#startFailures += 1
+    this.#options.logger.error(`an executor ended while it started (${this.#startFailures} in a row)`)
+    await this.#giveBack(held, startRetryMs)
+  }
+
+  async #endedWith(entry: string, outcome: TaskOutcome): Promise<void> {
+    const held = this.#held.get(entry)
+    if (held && !held.over) await this.#settle(held, outcome)
+    this.#wake()
+    this.#dispatch()
+  }
+
+  async #settle(held: Held, outcome: TaskOutcome): Promise<void> {
+    const { attempts } = held
+    switch (outcome.kind) {
+      case 'settled':
+        this.#release(held)
+        break
+      case 'fatal':
+        await this.#fail(held, 0, true, attempts, outcome.failure)
+        break
+      case 'unable':
+        await this.#pass(held, outcome.failure)
+        break
+      case 'later':
+        this.#options.logger.warn(`task ${nameOf(held)} is tried again: ${outcome.failure.message}`)
+        await this.#giveBack(held, laterDelayMs)
+        break
+      case 'broken': {
+        const next = { ...attempts, deaths: attempts.deaths + 1 }
+        const most = await this.#maxAttempts(held)
+        const over = most > 0 && next.deaths >= most
+        const delay = backoffMs[Math.min(next.deaths, backoffMs.length) - 1] as number
+        this.#options.logger.warn(`task ${nameOf(held)} failed: ${outcome.failure.message}`)
+        await this.#fail(held, delay, true, next, over ? outcome.failure : undefined)
+      }
+    }
+  }
+
+  async #maxAttempts(held: Held): Promise<number> {
+    const x = held.arrival.lane.executions + held.message.execution
+    return Number((await this.#options.deployment.command(x, ['HGET', x, 'max'])) ?? 3)
+  }
+
+  /** To a worker that has what it needs; the execution fails when no live one does. */
+  async #pass(held: Held, failure: Failure): Promise<void> {
+    const { deployment, worker } = this.#options
+    const unable = [...new Set([...held.attempts.unable, worker])]
+    const { live } = held.arrival.lane
+    const workers = itemsOf(await deployment.command(live, ['ZRANGE', live, 0, 999])).map(String)
+    const nobody = workers.every((each) => unable.includes(each))
+    await this.#fail(held, unableDelayMs, false, { ...held.attempts, unable }, nobody ? failure : undefined)
+  }
+
+  async #executorDied(task: TaskMessage | undefined, maxAttempts: number, death: Death): Promise<void> {
+    const held = task && this.#held.get(task.entry)
+    if (held && !held.over) {
+      const verdict = judgeDeath(held.attempts, death, maxAttempts)
+      const { again, state } = verdict
+      this.#options.logger.warn(`task ${nameOf(held)}: ${death.message}${again ? '; it is tried again' : ''}`)
+      const times = state.deaths === 1 ? '' : ` (attempt ${state.deaths})`
+      const failure = { code: death.code, message: `${death.message}${times}`, place: nameOf(held) }
+      await this.#fail(held, verdict.delayMs, true, state, again ? undefined : failure)
+    }
+    this.#wake()
+    this.#dispatch()
+  }
+
+  async #giveBack(held: Held, delayMs: number): Promise<void> {
+    await this.#fail(held, delayMs, false, held.attempts, undefined)
+  }
+
+  /** Takes the task off this worker: to be tried again after `delayMs`, or with a failure that ends its execution. */
+  async #fail(
+    held: Held,
+    delayMs: number,
+    counted: boolean,
+    state: AttemptState,
+    failure: Failure | undefined,
+  ): Promise<void> {
+    if (held.over) return
+    held.over = true
+    const { lane, id } = held.arrival
+    const { message } = held
+    try {
+      await this.#options.deployment.call(
+        'fail',
+        [lane.executions + message.execution, lane.tasks, lane.delayed, lane.events],
+        [
+          ...[id, message.stage, message.task, message.epoch, message.attempt + 1, delayMs, counted ? 1 : 0],
+          ...[encodeAttempts(state), failure ? JSON.stringify(failure) : ''],
+        ],
+      )
+      if (!failure) this.#intakes.get(lane.tag)?.lookIn(delayMs)
+    } catch (error) {
+      // Its lease runs out, and whoever takes it over begins where this attempt did.
+      this.#options.logger.warn(`giving back task ${nameOf(held)}: ${String(error)}`)
+    }
+    this.#release(held)
+  }
+
+  async #drop(held: Held): Promise<void> {
+    held.over = true
+    const { lane, id } = held.arrival
+    const { execution, epoch } = held.message
+    const keys = [lane.tasks, lane.executions + execution]
+    await this.#options.deployment.call('drop', keys, [id, epoch]).catch(() => undefined)
+    this.#release(held)
+  }
+
+  #release(held: Held): void {
+    this.#held.delete(held.arrival.id)
+    this.#wake()
+  }
+
+  /** Leases that another worker has now: what is queued is not run; what runs will be refused when it commits. */
+  #lost(entries: readonly string[]): void {
+    for (const entry of entries) {
+      const held = this.#held.get(entry)
+      const queued = held ? this.#queue.indexOf(held) : -1
+      if (held && queued >= 0) {
+        this.#queue.splice(queued, 1)
+        this.#release(held)
+      }
+    }
+  }
+
+  #executionEnded(execution: string): void {
+    this.#ended.set(execution, true)
+    for (const old of this.#ended.keys()) {
+      if (this.#ended.size <= 1000) break
+      this.#ended.delete(old)
+    }
+    for (const held of [...this.#queue]) {
+      if (held.message.execution !== execution) continue
+      this.#queue.splice(this.#queue.indexOf(held), 1)
+      void this.#drop(held)
+    }
+    for (const executor of this.#executors) {
+      const { task } = executor
+      if (task?.execution === execution) {
+        executor.abort(task.entry)
+        setTimeout(() => {
+          if (executor.task === task) executor.killHung('its execution was aborted')
+        }, abortGraceMs).unref()
+      } else {
+        executor.forget(execution)
+      }
+    }
+  }
+
+  /** Takes nothing new, gives what is running `graceMs` to end, and hands back the rest unharmed. */
+  async drain(graceMs: number): Promise<void> {
+    this.#stopping = true
+    this.#wake()
+    for (const held of this.#queue.splice(0)) await this.#giveBack(held, 0)
+    const deadline = performance.now() + graceMs
+    const running = (): boolean => [...this.#held.values()].some((held) => !held.over)
+    while (running() && performance.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+    const late = [...this.#held.values()].filter((held) => !held.over)
+    await Promise.all([...this.#executors].map((executor) => executor.close(late.length > 0 ? 0 : 2000)))
+    for (const held of late) await this.#giveBack(held, 0)
+    await this.#end()
+  }
+
+  async #end(): Promise<void> {
+    clearInterval(this.#watch)
+    this.#unfollow?.()
+    await Promise.all([...this.#intakes.values()].map((intake) => intake.close()))
+    await Promise.allSettled([...this.#intakes.values()].map((intake) => intake.leave()))
+    rmSync(this.#scratch, { recursive: true, force: true })
+  }
+}
+
+function nameOf(held: Held): string {
+  const { execution, stage, task } = held.message
+  return `${execution} stage ${stage}, task ${task}`
+}
