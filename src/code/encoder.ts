@@ -77,6 +77,13 @@ export class Encoder {
     }
   }
 
+  /** An element of an array. Most are scalars, which cannot be refused: they need no path. */
+  item(value: unknown, array: Path, index: number): Slot {
+    const isScalar =
+      value === null || (typeof value !== 'object' && typeof value !== 'function' && typeof value !== 'symbol')
+    return this.slot(value, isScalar ? array : property(array, String(index)))
+  }
+
   #objectSlot(value: object, path: Path): Slot {
     const known = this.#known.get(value)
     if (known !== undefined) return ['k', known]

@@ -265,9 +265,9 @@ export class FunctionEncoder {
     if (importMetaNames.has(name)) throw refuse('CAPTURE_IMPORT_META', path, 'it uses import.meta')
     const scope = details.scopes.find((each) => Object.hasOwn(each, name))
     const declaredBy = declaringScope(entry.around, name)
-    const isModuleLevel = declaredBy === script.moduleScope
-    const isWrapper =
-      declaredBy === undefined || (script.moduleScope !== script.program && !isWithin(declaredBy, script))
+    const { body, wrapper } = script.moduleScope
+    const isModuleLevel = declaredBy !== undefined && (declaredBy === body || declaredBy === wrapper)
+    const isWrapper = declaredBy === undefined || declaredBy === wrapper
     const value = scope?.[name]
     if (wrapperNames.has(name) && isWrapper && scope !== undefined) {
       if (name === 'exports' && free.members !== null && typeof value === 'object' && value !== null) {
@@ -402,10 +402,6 @@ function memberName({ wrapped }: ImportedName, namespace: object, member: string
 function isNamespace(value: unknown, { how }: ImportedName): value is object {
   if (typeof value !== 'object' || value === null) return false
   return how !== 'import' || types.isModuleNamespaceObject(value)
-}
-
-function isWithin(scope: { readonly start: number; readonly end: number }, script: Script): boolean {
-  return scope.start >= script.moduleScope.start && scope.end <= script.moduleScope.end
 }
 
 /** Where a loaded CommonJS package exports a value: looked for in the file that made it, then in the package's other ones. */

@@ -1,7 +1,7 @@
 // The module-level names of a script that stand for other modules, in every form that compilers leave them in: ESM imports,
 // require() of CommonJS output, and the import objects of vite's module runner (vitest).
 import type { AnyNode, Expression, Program } from 'acorn'
-import { childrenOf, namesOf } from './syntax.ts'
+import { childrenOf, isCallable, namesOf, type Callable } from './syntax.ts'
 
 export interface ImportedName {
   readonly specifier: string
@@ -13,24 +13,37 @@ export interface ImportedName {
   readonly wrapped?: true
 }
 
-const viteImport = /^__(?:vite_ssr|vi)_import__$/
+const viteImport = /^__vite_ssr_(?:dynamic_)?import__$/
 const interop = /^__(?:importStar|importDefault|toESM)$/
 const viteExportName = '__vite_ssr_exportName__'
 
-/** The scope that holds a module's own names: vite wraps modules into a function with a block in a block. */
-export function moduleScopeOf(program: Program): AnyNode {
-  const last = program.body.at(-1)
-  if (last?.type === 'ExpressionStatement' && last.expression.type === 'ArrowFunctionExpression') {
-    const wrapper = last.expression
-    const named = wrapper.params.some(
-      (parameter) => parameter.type === 'Identifier' && parameter.name === '__vite_ssr_import__',
-    )
-    if (named && wrapper.body.type === 'BlockStatement') {
-      const inner = wrapper.body.body.find((statement) => statement.type === 'BlockStatement')
-      return inner ?? wrapper.body
-    }
-  }
-  return program
+/** Where a module's own names are declared: `body` holds its statements, `wrapper` is the function that a tool put around them. */
+export interface ModuleScope {
+  readonly body: AnyNode
+  readonly wrapper: Callable | undefined
+}
+
+/** Vite puts modules into a function with a block in a block, tsx and bundlers into a function that is called at once. */
+export function moduleScopeOf(program: Program): ModuleScope {
+  const [first, ...others] = program.body.filter(
+    ({ type, ...each }) => type !== 'ExpressionStatement' || isWrapping(each),
+  )
+  const wrapper = others.length === 0 && first?.type === 'ExpressionStatement' ? wrapperIn(first.expression) : undefined
+  if (wrapper?.body.type !== 'BlockStatement') return { body: program, wrapper: undefined }
+  const [only, ...more] = wrapper.body.body
+  return { body: more.length === 0 && only?.type === 'BlockStatement' ? only : wrapper.body, wrapper }
+}
+
+const isWrapping = (statement: object): boolean =>
+  'expression' in statement && wrapperIn(statement.expression as AnyNode) !== undefined
+
+function wrapperIn(node: AnyNode): Callable | undefined {
+  if (node.type === 'CallExpression') return isCallable(node.callee) ? node.callee : wrapperIn(node.callee)
+  if (node.type === 'MemberExpression') return isCallable(node.object) ? node.object : undefined
+  const isVite =
+    node.type === 'ArrowFunctionExpression' &&
+    node.params.some((parameter) => parameter.type === 'Identifier' && parameter.name === '__vite_ssr_import__')
+  return isVite ? node : undefined
 }
 
 function statementsOf(scope: AnyNode): readonly AnyNode[] {

@@ -119,7 +119,7 @@ function encodeArray(encoder: Encoder, value: readonly unknown[], path: Path): W
   for (let at = 0; at < value.length; at++) {
     const descriptor = Reflect.getOwnPropertyDescriptor(value, at)
     if (descriptor === undefined) items.push(['h'])
-    else if ('value' in descriptor) items.push(encoder.slot(descriptor.value, property(path, String(at))))
+    else if ('value' in descriptor) items.push(encoder.item(descriptor.value, path, at))
     else isPlain = false
     if (!isPlain) throw refuse('CAPTURE_UNSUPPORTED', property(path, String(at)), 'an array element with a getter')
   }

@@ -3,8 +3,9 @@ import { readFileSync } from 'node:fs'
 import { SourceMap, type SourceMapPayload } from 'node:module'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { parse, type AnyNode, type Program } from 'acorn'
+import { CaptureError } from '../errors.ts'
 import { inspector } from './inspector.ts'
-import { exportsIn, importsIn, moduleScopeOf, type ImportedName } from './module-names.ts'
+import { exportsIn, importsIn, moduleScopeOf, type ImportedName, type ModuleScope } from './module-names.ts'
 import {
   childrenOf,
   isCallable,
@@ -16,15 +17,24 @@ import {
   type ScopeChain,
 } from './syntax.ts'
 
+interface Place {
+  /** The scopes around it, innermost first. */
+  readonly around: ScopeChain | undefined
+  readonly strict: boolean
+  /** The function around it, or the script. */
+  readonly maker: AnyNode
+  /** Whether one run of `maker` may make it several times. */
+  readonly isRepeated: boolean
+}
+
+const loops = new Set(['ForStatement', 'ForInStatement', 'ForOfStatement', 'WhileStatement', 'DoWhileStatement'])
+
 /** A function or class in a script. `start` and `end` are what `toString` of the live function gives. */
-export interface Entry {
+export interface Entry extends Place {
   readonly node: Literal
   readonly kind: 'function' | 'arrow' | 'method' | 'class'
   readonly start: number
   readonly end: number
-  /** The scopes around it, innermost first. */
-  readonly around: ScopeChain | undefined
-  readonly strict: boolean
   /** The `name` that the function has when its source is evaluated. */
   readonly name: string
   /** The computed key of a method: `[start, end]`. */
@@ -46,7 +56,7 @@ export class Script {
   /** The path of the file it came from; undefined for code made at run time. */
   readonly path: string | undefined
   readonly program: Program
-  readonly moduleScope: AnyNode
+  readonly moduleScope: ModuleScope
   readonly imports: ReadonlyMap<string, ImportedName>
   readonly #lines: readonly number[]
   readonly #offset: { readonly line: number; readonly column: number }
@@ -61,37 +71,46 @@ export class Script {
     this.url = text.url
     this.source = text.source
     this.path = pathOf(text.url)
-    this.program = parsed(text.source, text.isModule)
+    try {
+      this.program = parsed(text.source, text.isModule)
+    } catch (cause) {
+      throw new CaptureError('CAPTURE_SOURCE', `the source of ${this.path ?? text.url} cannot be parsed`, { cause })
+    }
     this.#lines = lineStarts(text.source)
     this.#offset = { line: text.startLine, column: text.startColumn }
     this.moduleScope = moduleScopeOf(this.program)
-    this.imports = importsIn(this.moduleScope)
-    this.#index(this.program, undefined, text.isModule)
+    this.imports = importsIn(this.moduleScope.body)
+    this.#index(this.program, { around: undefined, strict: text.isModule, maker: this.program, isRepeated: false })
   }
 
-  #index(node: AnyNode, around: ScopeChain | undefined, strict: boolean, method?: AnyNode): void {
-    let strictInside = strict || isClass(node)
-    if (isCallable(node) || node.type === 'Program') strictInside ||= hasDirective(node)
-    if (isCallable(node) || isClass(node)) this.#add(node, around, strictInside, method)
-    const inside = makesScope(node) ? { node, outer: around } : around
+  #index(node: AnyNode, place: Place, method?: AnyNode): void {
+    let strict = place.strict || isClass(node)
+    if (isCallable(node) || node.type === 'Program') strict ||= hasDirective(node)
+    if (isCallable(node) || isClass(node)) this.#add(node, { ...place, strict }, method)
+    const inside: Place = {
+      strict,
+      around: makesScope(node) ? { node, outer: place.around } : place.around,
+      maker: isCallable(node) ? node : place.maker,
+      isRepeated: !isCallable(node) && (place.isRepeated || loops.has(node.type)),
+    }
     for (const child of childrenOf(node)) {
       const isMethod =
         (node.type === 'MethodDefinition' || (node.type === 'Property' && (node.method || node.kind !== 'init'))) &&
         child === node.value
-      this.#index(child, inside, strictInside, isMethod ? node : undefined)
+      this.#index(child, inside, isMethod ? node : undefined)
     }
   }
 
-  #add(node: Literal, around: ScopeChain | undefined, strict: boolean, method: AnyNode | undefined): void {
+  #add(node: Literal, place: Place, method: AnyNode | undefined): void {
     let entry: Entry
     if (method?.type === 'MethodDefinition' || method?.type === 'Property') {
       const start = method.type === 'MethodDefinition' && method.static ? this.#afterStatic(method.start) : method.start
       const key: [number, number] | undefined = method.computed ? this.#brackets(method.key) : undefined
-      entry = { node, kind: 'method', start, end: method.end, around, strict, name: methodName(method), key }
+      entry = { ...place, node, kind: 'method', start, end: method.end, name: methodName(method), key }
     } else {
       const kind = isClass(node) ? 'class' : node.type === 'ArrowFunctionExpression' ? 'arrow' : 'function'
       const name = node.type === 'ArrowFunctionExpression' ? '' : (node.id?.name ?? '')
-      entry = { node, kind, start: node.start, end: node.end, around, strict, name, key: undefined }
+      entry = { ...place, node, kind, start: node.start, end: node.end, name, key: undefined }
     }
     const length = entry.end - entry.start
     const same = this.#entries.get(length)
@@ -134,7 +153,7 @@ export class Script {
 
   /** What the script exports: exported name -> local name. */
   exported(): ReadonlyMap<string, string> {
-    this.#exports ??= exportsIn(this.moduleScope)
+    this.#exports ??= exportsIn(this.moduleScope.body)
     return this.#exports
   }
 

@@ -2,6 +2,7 @@
 // share a scope has to be found: only for variables that a captured function assigns, as for others no one can tell.
 import type { AnyNode } from 'acorn'
 import type { Variables } from './inspector.ts'
+import type { Entry } from './script.ts'
 import type { Slot } from './wire.ts'
 
 /** A name in a captured function and what it stands for. */
@@ -16,7 +17,7 @@ export interface Captured {
 
 interface User {
   readonly captured: ReadonlyMap<string, Captured>
-  readonly entry: { readonly node: AnyNode }
+  readonly entry: Pick<Entry, 'node' | 'maker' | 'isRepeated'>
 }
 
 interface Sharing {
@@ -32,6 +33,9 @@ function sameValues(a: Variables, b: Variables): boolean {
   )
 }
 
+// A scope of `maker` itself, not of a function around it.
+const isIn = (scope: AnyNode, maker: AnyNode): boolean => scope.start >= maker.start && scope.end <= maker.end
+
 /** Which captured names are one variable with those of other functions: captured name -> index in `cells`, to which values are added. */
 export function sharedCells(users: readonly User[], cells: Slot[]): ReadonlyMap<Captured, number> {
   const groups = new Map<AnyNode, Map<string, Sharing[]>>()
@@ -43,9 +47,12 @@ export function sharedCells(users: readonly User[], cells: Slot[]): ReadonlyMap<
       groups.set(declaredBy, byName)
       const sharings = byName.get(name) ?? []
       byName.set(name, sharings)
-      // Equal values do not prove one scope: but one run of a scope makes each of its functions once, outside of loops.
+      // Equal values do not prove one scope. But one run of a function makes each function in it once, outside of loops: two
+      // that come from one place in the source have two scopes then.
+      const isMadeOnce = !entry.isRepeated && isIn(declaredBy, entry.maker)
       const same = sharings.find(
-        (each) => sameValues(each.scope, scope) && !each.users.some(({ literal }) => literal === entry.node),
+        (each) =>
+          sameValues(each.scope, scope) && !(isMadeOnce && each.users.some(({ literal }) => literal === entry.node)),
       )
       const use = { captured, literal: entry.node }
       if (same === undefined) sharings.push({ scope, users: [use] })

@@ -30,17 +30,21 @@ async function runCases(folder: string): Promise<Results> {
   return deserialize(Buffer.from(stdout, 'base64')) as Results
 }
 
-async function captureWith(nodeOptions: readonly string[], module: string): Promise<Results> {
+async function captureWith(nodeOptions: readonly string[], module: string, ...how: string[]): Promise<Results> {
   const folder = await mkdtemp(join(scratch, 'captured-'))
-  await run(process.execPath, [...nodeOptions, join(sources, 'capture-cases.mjs'), dist, module, folder])
+  await run(process.execPath, [...nodeOptions, join(sources, 'capture-cases.mjs'), dist, module, folder, ...how])
   return runCases(folder)
 }
 
-async function tsc(type: 'commonjs' | 'module'): Promise<string> {
-  const folder = join(scratch, type)
-  await mkdir(folder)
+async function copied(type: 'commonjs' | 'module'): Promise<string> {
+  const folder = await mkdtemp(join(scratch, type))
   await writeFile(join(folder, 'package.json'), JSON.stringify({ type }))
   for (const name of ['cases.ts', 'local-module.ts']) await copyFile(join(sources, name), join(folder, name))
+  return folder
+}
+
+async function tsc(type: 'commonjs' | 'module'): Promise<string> {
+  const folder = await copied(type)
   const compilerOptions = {
     noEmit: false,
     sourceMap: true,
@@ -86,6 +90,7 @@ const builds: Record<string, () => Promise<Results>> = {
     return runCases(folder)
   },
   tsx: () => captureWith(['--import', 'tsx'], join(sources, 'cases.ts')),
+  'tsx, CommonJS': async () => captureWith(['--import', 'tsx'], join(await copied('commonjs'), 'cases.ts'), 'require'),
   'tsc, ESM': async () => captureWith([], await tsc('module')),
   'tsc, CommonJS': async () => captureWith([], await tsc('commonjs')),
   'a bundle': async () => captureWith([], await esbuild({})),

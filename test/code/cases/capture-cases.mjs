@@ -1,11 +1,13 @@
-// Captures the cases of a module: node capture-cases.mjs <dist> <cases module> <output folder>. Run under whatever built the cases.
+// Captures the cases of a module: node capture-cases.mjs <dist> <cases module> <output folder> [require]. Run under whatever
+// built the cases.
 import { writeFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
-const [dist, module, folder] = process.argv.slice(2)
+const [dist, module, folder, how] = process.argv.slice(2)
 const { captureCode } = await import(pathToFileURL(join(dist, 'code/capture.js')).href)
-const loaded = await import(pathToFileURL(module).href)
+const loaded = how === 'require' ? createRequire(module)(module) : await import(pathToFileURL(module).href)
 const cases = loaded.cases ?? loaded.default.cases
 for (const [at, { name, roots, use }] of cases.entries()) {
   let code

@@ -46,6 +46,14 @@ add(
   [1, 20],
 )
 
+function tally(): (() => number)[] {
+  let total = 0
+  const made = [1, 2].map((n) => () => (total += n))
+  for (const n of [10, 20]) made.push(() => (total += n))
+  return made
+}
+add('functions made in a loop that share a variable', [tally()], (all) => all.map((each) => each()), [1, 3, 13, 33])
+
 let counter = 10
 const increase = (): number => ++counter
 const current = (): { counter: number } => ({ counter })
