@@ -2,7 +2,10 @@
 import { mkdir, readFile, rm } from 'node:fs/promises'
 import { at, foreground } from './paths.mjs'
 
-/** Resolves to the exit code and the counts. A file that cannot be loaded, or a run that fails without a failed test, counts as one failure. */
+/**
+ * Resolves to the exit code and the counts. A file that cannot be loaded, or a run that fails without a failed test,
+ * counts as one failure.
+ */
 export async function vitest(args) {
   const report = at(`.cache/vitest-${process.pid}.json`)
   await mkdir(at('.cache'), { recursive: true })
@@ -17,7 +20,8 @@ export async function vitest(args) {
     ])
     const counts = await countsOf(report)
     // An error outside of any test, or no test at all: something failed.
-    return { code, ...counts, failed: code !== 0 ? Math.max(1, counts.failed) : counts.failed }
+    const failed = code === 0 ? counts.failed : Math.max(1, counts.failed)
+    return { ...counts, failed, code: failed > 0 ? Math.max(1, code) : 0 }
   } finally {
     await rm(report, { force: true })
   }
