@@ -119,6 +119,17 @@ describe('a counter', () => {
     expect(counts).toEqual(expected)
   })
 
+  it('tells keys apart whose hashes are the same', () => {
+    // Of so many keys about ten pairs share their 32-bit hash.
+    const numbers = Array.from({ length: 300_000 }, (_, i) => String(i).padStart(8, '0'))
+    for (const suffix of ['', '-and-more-than-16-bytes']) {
+      const counter = kernel.counter({ tokens: 'none' })
+      counter.addStrings(numbers.map((number) => number + suffix))
+      expect(counter.size).toBe(numbers.length)
+      counter.close()
+    }
+  })
+
   it('tells keys with trailing NULs apart', () => {
     const texts = ['a', 'a\0', 'a\0\0', '', '\0', 'a\0'.repeat(8), 'a\0'.repeat(9)]
     expect(counted({ tokens: 'none' }, (counter) => counter.addColumn(textColumn(texts)))).toEqual(countsOf(texts))

@@ -69,6 +69,22 @@ describe('operations on columns', () => {
     )
   })
 
+  it('tell UTF-8 from all other sequences of up to four bytes', () => {
+    const leads = [0x7f, 0x80, 0xbf, 0xc0, 0xc1, 0xc2, 0xdf, 0xe0, 0xe1, 0xec, 0xed, 0xee, 0xef, 0xf0, 0xf1, 0xf3, 0xf4]
+    const others = [0x00, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xff]
+    const values: Uint8Array[] = []
+    for (const a of leads.concat(0xf5, 0xf7, 0xf8, 0xfc, 0xff)) {
+      for (const b of others) for (const c of others) for (const d of others) values.push(Uint8Array.of(a, b, c, d))
+    }
+    const padded = values.map((value, i) => new Uint8Array(Buffer.concat([Buffer.alloc(i % 19, 'x'), value])))
+    const { bytes } = kernel.repair(columnOf(padded))
+    expect(Buffer.from(bytes).equals(bytesOf(padded.map(decode).join('')))).toBe(true)
+  })
+
+  it('do not look for a separator across values', () => {
+    expect(textsOf(kernel.split(textColumn(['a,', ' b', ',', ' ']), ', '))).toEqual(['a,', ' b', ',', ' '])
+  })
+
   it('take slices of columns, and columns that are larger than a block', () => {
     const texts = Array.from({ length: 40_000 }, (_, i) => `text ${i} of ${'many '.repeat(i % 7)}`)
     texts[100] = 'a long one '.repeat(60_000)

@@ -152,6 +152,14 @@ describe('a reader of CSV', () => {
     reader.close()
   })
 
+  it('goes on behind the first line break after the broken value', () => {
+    const reader = kernel.csvReader({ columns: [0] })
+    const { rows, problems } = readAll(reader, bytesOf('"two\nlines","broken"x\nnext,row\n'), [])
+    expect(rows).toEqual([['next']])
+    expect(problems.map((problem) => problem.kind)).toEqual(['garbage'])
+    reader.close()
+  })
+
   it('loses one line to a quote without an end, at most maxRowBytes later', () => {
     const reader = kernel.csvReader({ columns: [1], maxRowBytes: 10_000 })
     const lines = Array.from({ length: 20_000 }, (_, i) => `${i},value ${i}`)

@@ -171,7 +171,8 @@ function scanRow(scanner: usize, at: usize, end: usize, last: bool, spans: usize
       const byte = load<u8>(at)
       if (byte == LF) {
         closes = true
-        if (stop == at && stop > start && load<u8>(stop - 1) == CR) stop--
+        // Before an empty value there is a delimiter, so that a CR is the value's own.
+        if (stop == at && load<u8>(stop - 1) == CR) stop--
         at++
       } else if (byte == delimiter) {
         at++
