@@ -41,7 +41,8 @@ async function sameContent(a, b) {
 /** Builds. With `strict`, type errors fail the build and dist stays as it was; else they are printed and what was emitted is used. */
 export async function build({ strict = true } = {}) {
   const hash = await sourceHash()
-  const folder = `.cache/build-${process.pid}`
+  // As deep as dist, so that the source maps' relative paths hold after the move.
+  const folder = `.build-${process.pid}`
   await rm(at(folder), { recursive: true, force: true })
   try {
     const tsc = [at('node_modules/typescript/bin/tsc'), '--pretty', 'false']

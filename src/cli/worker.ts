@@ -1,11 +1,10 @@
 // `gearmill worker`: executors as a service. Runs until it is told to stop, then lets its tasks end first.
-import { existsSync } from 'node:fs'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { pathToFileURL } from 'node:url'
 import { Command } from 'commander'
 import type { Config } from '../config.ts'
 import type { Logger } from '../engine/logger.ts'
-import type { Modules } from '../engine/protocol.ts'
 import { defaultLeaseMs, remoteGroup, startWorker } from '../engine/worker.ts'
+import { modules } from '../modules.ts'
 import { connectDeployment } from '../redis/connect.ts'
 import { redactUrl } from '../redis/url.ts'
 import { configOf, flagsOf, say, wholeNumber, withCommonFlags, type Cli, type CommonFlags } from './cli.ts'
@@ -76,13 +75,6 @@ function interruption(signal: AbortSignal): Promise<void> {
     if (signal.aborted) resolve()
     else signal.addEventListener('abort', () => resolve(), { once: true })
   })
-}
-
-/** Executors are processes of their own and import compiled modules, also where this one was not compiled. */
-function modules(): Modules {
-  const here = fileURLToPath(new URL('../pipeline/runner.js', import.meta.url))
-  const runner = existsSync(here) ? here : fileURLToPath(new URL('../../dist/pipeline/runner.js', import.meta.url))
-  return { runners: { pipeline: pathToFileURL(runner).href } }
 }
 
 function loggerTo(cli: Cli, json: boolean): Logger {

@@ -45,10 +45,10 @@ function describe(value: unknown): string {
 }
 
 /** The error that a client sees for a failed record. */
-export function recordErrorOf(failure: Failure, worker: string): RecordError {
+export function recordErrorOf(failure: Failure): RecordError {
   const code = (failure.code in catalogue ? failure.code : 'EXECUTION_RECORD') as RecordError['code']
   const details = {
-    worker,
+    ...(failure.worker === undefined ? {} : { worker: failure.worker }),
     ...(failure.record === undefined ? {} : { record: failure.record }),
     ...(failure.place === undefined ? {} : { place: failure.place }),
   }

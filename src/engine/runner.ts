@@ -17,6 +17,8 @@ export interface Failure {
   readonly record?: unknown
   readonly place?: string
   readonly hint?: string
+  /** The worker that ran it; filled in by the engine. */
+  readonly worker?: string
 }
 
 /** The engine's side of one task, given to a runner. */
@@ -41,6 +43,8 @@ export interface TaskContext {
   input(stage: number, task: number, partition: number): AsyncIterable<Uint8Array>
   /** The frames of upload `index`, written by the client before it submitted (the items of `from()`). */
   upload(index: number): AsyncIterable<Uint8Array>
+  /** How many records failed in the tasks that have committed: final for the stages before this one. */
+  failed(): Promise<number>
   /** The number of tasks of a stage. */
   tasksOf(stage: number): number
   /** Commands of one record, in order. They are applied once, when the task commits. */

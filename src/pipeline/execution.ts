@@ -8,16 +8,15 @@ import type { Plan } from './explain.ts'
 /** How the frames and the end of an execution become what the user gets. */
 export type Results<T> = (frames: AsyncIterable<readonly unknown[]>, ended: EndedExecution) => AsyncIterable<T>
 
-export class Execution<T> {
+/** An execution of any client: what the server knows of it. */
+export class RunningExecution<T> {
   readonly id: string
   readonly #handle: ExecutionHandle
-  readonly #plan: Plan
   readonly #results: Results<T>
 
-  constructor(handle: ExecutionHandle, plan: Plan, results: Results<T>) {
+  constructor(handle: ExecutionHandle, results: Results<T> = flat) {
     this.id = handle.id
     this.#handle = handle
-    this.#plan = plan
     this.#results = results
   }
 
@@ -33,10 +32,6 @@ export class Execution<T> {
   /** Ends it within a second; what was committed stays. */
   abort(): Promise<void> {
     return this.#handle.abort()
-  }
-
-  explain(): Plan {
-    return this.#plan
   }
 
   /** The good records, a frame in memory at a time. Throws at its end where a record or the execution failed. */
@@ -70,14 +65,14 @@ export class Execution<T> {
 
   async #errors(): Promise<RecordError[]> {
     const errors: RecordError[] = []
-    for await (const failure of this.#handle.failures()) errors.push(recordErrorOf(failure, ''))
+    for await (const failure of this.#handle.failures()) errors.push(recordErrorOf(failure))
     return errors
   }
 
   #throwIfEndedBadly(ended: EndedExecution, errors: readonly RecordError[] = []): void {
     if (ended.state === 'done') return
     const { failure, id } = ended
-    const cause = failure === undefined ? undefined : recordErrorOf(failure, '')
+    const cause = failure === undefined ? undefined : recordErrorOf(failure)
     const code = cause?.code ?? (ended.state === 'aborted' ? 'EXECUTION_ABORTED' : 'EXECUTION_FAILED')
     const message = cause?.message ?? `execution ${id} was ${ended.state === 'aborted' ? 'aborted' : 'ended'}`
     throw new ExecutionError(code, message, { execution: id, errors }, cause === undefined ? {} : { cause })
@@ -86,6 +81,24 @@ export class Execution<T> {
   #read(ended: EndedExecution): AsyncIterable<T> {
     return this.#results(recordsOf(this.#handle.frames()), ended)
   }
+}
+
+/** A pipeline that was started here. */
+export class Execution<T> extends RunningExecution<T> {
+  readonly #plan: Plan
+
+  constructor(handle: ExecutionHandle, plan: Plan, results: Results<T>) {
+    super(handle, results)
+    this.#plan = plan
+  }
+
+  explain(): Plan {
+    return this.#plan
+  }
+}
+
+async function* flat<T>(frames: AsyncIterable<readonly unknown[]>): AsyncGenerator<T> {
+  for await (const records of frames) yield* records as readonly T[]
 }
 
 async function* recordsOf(frames: AsyncIterable<Uint8Array>): AsyncGenerator<readonly unknown[]> {

@@ -133,6 +133,7 @@ class Executor {
 
   #taskOf(message: TaskMessage, facts: ExecutionFacts, outbox: Outbox, signal: AbortSignal): RunningTask {
     const lane = this.#lane(message.lane)
+    const x = lane.executions + message.execution
     return new RunningTask({
       message,
       token: tokenOf(message),
@@ -141,6 +142,7 @@ class Executor {
       blocks: this.#blocks,
       outbox,
       position: this.#position,
+      failed: async () => Number(textOf(await this.#deployment.command(x, ['HGET', x, 'errors']))),
       tasksOf: (stage) => facts.tasks[stage] ?? 0,
       partitionsOf: (stage) => facts.partitions[stage] ?? 0,
       winner: (stage, task) => this.#programs.winner(lane, message.execution, message.epoch, stage, task),

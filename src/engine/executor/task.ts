@@ -21,6 +21,8 @@ export interface TaskParts {
   readonly blocks: BlockStore
   readonly outbox: Outbox
   readonly position: PositionWriter
+  /** Failed records of committed tasks. */
+  readonly failed: () => Promise<number>
   readonly tasksOf: (stage: number) => number
   readonly partitionsOf: (stage: number) => number
   /** Token of the attempt that committed a task of an earlier stage. */
@@ -109,6 +111,10 @@ export class RunningTask implements TaskContext {
     return this.#parts.blocks.read(this.execution, uploadName(index))
   }
 
+  failed(): Promise<number> {
+    return this.#parts.failed()
+  }
+
   tasksOf(stage: number): number {
     return this.#parts.tasksOf(stage)
   }
@@ -133,7 +139,7 @@ export class RunningTask implements TaskContext {
 
   fail(failure: Failure): void {
     this.errors += 1
-    this.#failures.push(failure.place === undefined ? { ...failure, place: this.#place() } : failure)
+    this.#failures.push({ ...failure, worker: this.worker, place: failure.place ?? this.#place() })
     if (this.#failures.length >= failuresPerFrame) this.#flushFailures()
   }
 

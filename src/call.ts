@@ -1,0 +1,59 @@
+// `mill.submit(fn, ...args)`: one function, one task, one value.
+import { callSite } from './code/call-site.ts'
+import { captureCode } from './code/capture.ts'
+import type { CallProgram } from './engine/call-runner.ts'
+import type { EngineClient } from './engine/client.ts'
+import type { ExecutionStatus, SubmitOptions } from './engine/execution.ts'
+import { PlanError } from './errors.ts'
+import { RunningExecution } from './pipeline/execution.ts'
+
+/** A submitted function call. */
+export interface CallExecution<R> {
+  readonly id: string
+  status(): Promise<ExecutionStatus>
+  /** What the function returned. Rejects with ExecutionError where it threw, was aborted, or took its executor along. */
+  result(): Promise<R>
+  /** The same, as an iterable of one. */
+  results(): AsyncIterable<R>
+  /** A state when something changed, at most ten times a second; ends with the execution. */
+  progress(): AsyncIterable<ExecutionStatus>
+  /** Ends it within a second. */
+  abort(): Promise<void>
+}
+
+export async function submitCall<R>(
+  engine: EngineClient,
+  fn: unknown,
+  args: readonly unknown[],
+  options: SubmitOptions,
+): Promise<CallExecution<R>> {
+  if (typeof fn !== 'function') {
+    throw new PlanError('PLAN_OPTION', `submit: expected a function, got ${typeof fn}`)
+  }
+  const site = callSite()
+  const label = `submit(...) at ${site.label}`
+  const roots = [fn, ...args].map((value) => ({ value, label }))
+  const secret = engine.secret === undefined ? {} : { secret: engine.secret }
+  const program: CallProgram = { stack: site.stack }
+  const handle = await engine.submit(
+    {
+      kind: 'call',
+      program: new TextEncoder().encode(JSON.stringify(program)),
+      code: captureCode(roots, { known: engine.known, ...secret }),
+      stages: [{ tasks: 1, partitions: 1, inputs: [] }],
+    },
+    options,
+  )
+  const running = new RunningExecution<R>(handle)
+  return {
+    id: running.id,
+    status: () => running.status(),
+    async result() {
+      const [value] = await running.result()
+      return value as R
+    },
+    results: () => running.results(),
+    progress: () => running.progress(),
+    abort: () => running.abort(),
+  }
+}
