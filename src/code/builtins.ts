@@ -52,6 +52,13 @@ const keyOf = (key: string | symbol): string | undefined => {
   return key.description?.startsWith('Symbol.') ? `@@${key.description.slice('Symbol.'.length)}` : undefined
 }
 
+/**
+ * Whether an object is a place for functions (path.posix, util.types). Plain data (process.argv) goes by value, but not
+ * process.env: the secrets in it must not leave the machine unasked.
+ */
+const isPlace = (value: object): boolean =>
+  value === process.env || Reflect.ownKeys(value).some((key) => typeof dataOf(value, key) === 'function')
+
 class Registry {
   readonly table = new Map<object, BuiltinReference>()
   readonly modulesSeen: number
@@ -62,8 +69,7 @@ class Registry {
     this.#add(globalThis, { kind: 'global', path: [] })
     for (const [name, value] of Object.entries(unnamed)) this.#tree(value, { kind: 'global', path: [name] }, 2)
     for (const name of globalNames) {
-      const value =
-        name === 'performance' || name === 'crypto' ? Reflect.get(globalThis, name) : dataOf(globalThis, name)
+      const value: unknown = lazyGlobals.has(name) ? dataOf(globalThis, name) : Reflect.get(globalThis, name)
       if (isObject(value) && value !== globalThis) this.#tree(value, { kind: 'global', path: [name] }, 2)
     }
     for (const id of loaded) {
@@ -92,8 +98,7 @@ class Registry {
       const name = keyOf(key)
       if (name === undefined || key === 'constructor') continue
       const inner = dataOf(value, key)
-      // Buffers and tables of plain data (process.versions, os.constants) are values, but process.env is this process's own.
-      if (typeof inner === 'function' || (isObject(inner) && (depth > 1 || key === 'prototype'))) {
+      if (typeof inner === 'function' || (isObject(inner) && (key === 'prototype' || (depth > 1 && isPlace(inner))))) {
         this.#tree(inner, { ...reference, path: [...reference.path, name] }, key === 'prototype' ? 1 : depth - 1)
       }
     }

@@ -195,6 +195,6 @@ function symbolSlot(value: symbol, path: Path): Slot {
   const registered = Symbol.keyFor(value)
   if (registered !== undefined) return ['r', registered]
   throw refuse('CAPTURE_UNSUPPORTED', path, `the unique ${String(value)}`, {
-    hint: 'Use Symbol.for(name): both processes get the same symbol then.',
+    hint: path.hint ?? 'Use Symbol.for(name): both processes get the same symbol then.',
   })
 }

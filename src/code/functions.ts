@@ -44,6 +44,9 @@ const usualPrototypes = new Set<unknown>([
   unnamed['%AsyncGeneratorFunction.prototype%'],
 ])
 
+const packageHint = (path: string): string =>
+  `It is a part of ${specifierOf(path) ?? path}: make the value where it is used, or with .with({ name: onWorker(() => ...) }).`
+
 const textOf = (value: object): string => Function.prototype.toString.call(value)
 const isNativeText = (text: string): boolean => text.endsWith('{ [native code] }')
 
@@ -215,7 +218,10 @@ export class FunctionEncoder {
     return functions.every((each) => typeof each === 'function' && texts.has(textOf(each)))
   }
 
-  encode(value: object, id: number, path: Path): void {
+  encode(value: object, id: number, from: Path): void {
+    const place = this.#find(value)?.script.path
+    // A package's inner parts travel if they can; mostly they are not meant to.
+    const path = place !== undefined && isInPackage(place) ? { ...from, hint: packageHint(place) } : from
     const text = textOf(value)
     const details = this.#inspect(value)
     if (details.bound !== undefined) {

@@ -6,11 +6,13 @@ export interface Path {
   readonly label: string
   readonly outer: Path | undefined
   readonly name: string
+  /** What to do about anything that is refused below. */
+  readonly hint?: string
 }
 
 export const rootPath = (label: string): Path => ({ label, outer: undefined, name: '' })
 
-export const below = (outer: Path, name: string): Path => ({ label: outer.label, outer, name })
+export const below = (outer: Path, name: string): Path => ({ ...outer, outer, name })
 
 const identifier = /^[\p{ID_Start}$_][\p{ID_Continue}$\u200c\u200d]*$/u
 
@@ -33,7 +35,11 @@ type CaptureCode = ConstructorParameters<typeof CaptureError>[0]
 export function refuse(code: CaptureCode, path: Path, why: string, options?: ErrorOptions): CaptureError {
   const names = namesOf(path)
   const what = names === '' ? path.label : `'${names}' (captured by ${path.label})`
-  return new CaptureError(code, `cannot ship ${what}: ${why}`, options)
+  return new CaptureError(
+    code,
+    `cannot ship ${what}: ${why}`,
+    path.hint === undefined ? options : { hint: path.hint, ...options },
+  )
 }
 
 /** `Socket` -> `a live Socket`. */
