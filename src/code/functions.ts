@@ -1,5 +1,5 @@
 // Encodes functions and classes: their source, the values of the names they use, and their own properties.
-import { createRequire } from 'node:module'
+import { createRequire, isBuiltin } from 'node:module'
 import { dirname, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { types } from 'node:util'
@@ -184,7 +184,7 @@ export class FunctionEncoder {
     const wanted = how === 'vite' ? vitePackage(specifier, place) : specifier
     if (wanted === undefined) return undefined
     const isNode = packageNameOf(wanted) === undefined
-    if (isNode && !/^(?:node:)?[a-z_0-9/]+$/.test(wanted)) return undefined
+    if (isNode && !isBuiltin(wanted)) return undefined
     const kind = how === 'require' ? 'require' : 'import'
     if (!isNode && !this.#notePackage(wanted, place)) return undefined
     const id = isNode && !wanted.startsWith('node:') ? `node:${wanted}` : wanted
