@@ -83,3 +83,11 @@ export function decodeAt(codec: Codec, segment: Segment, at: number, sharing: bo
   decoder.finish()
   return value
 }
+
+/** As `decodeAt`, for a value in a slot; the caller has checked that the slot lies in the segment. */
+export function decodeSlot(codec: Codec, segment: Segment, slot: number, sharing: boolean): unknown {
+  const decoder = new Decoder(segment, sharing)
+  const value = codec.plain(decoder, segment, slot)
+  decoder.finish()
+  return value
+}

@@ -79,6 +79,11 @@ export class Keying {
     }
   }
 
+  /** Whether the text at a position is `key`. */
+  isTextAt(segment: Segment, at: number, key: string): boolean {
+    return sameText(segment, at, key)
+  }
+
   /** Whether the key in a slot is `key`. */
   isAt(segment: Segment, slot: number, key: unknown): boolean {
     if (this.#text) return typeof key === 'string' && sameText(segment, segment.pointer(slot), key)
@@ -100,7 +105,7 @@ export class Keying {
   }
 }
 
-export function sameText(segment: Segment, at: number, text: string): boolean {
+function sameText(segment: Segment, at: number, text: string): boolean {
   return equalsAscii(segment, at, text) || textAt(segment, at) === text
 }
 

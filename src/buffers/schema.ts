@@ -167,8 +167,8 @@ export function describeValue(value: unknown): string {
   if (value === null) return 'null'
   if (typeof value === 'string') return value.length > 40 ? `a string of ${value.length}` : JSON.stringify(value)
   if (typeof value === 'bigint') return `${value}n`
-  if (typeof value === 'function') return 'a function'
-  if (typeof value !== 'object') return String(value as number | boolean | symbol | undefined)
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value)
+  if (typeof value !== 'object') return value === undefined ? 'undefined' : `a ${typeof value}`
   if (Array.isArray(value)) return `an array of ${value.length}`
   const name = (Object.getPrototypeOf(value) as { constructor?: { name?: string } } | null)?.constructor?.name
   return name === undefined || name === 'Object' ? 'an object' : `a ${name}`

@@ -101,10 +101,13 @@ export class NumberCodec extends InPlaceCodec {
   /** The number, if the type can hold it. Errors: `BUFFER_VALUE`. */
   check(value: unknown): number {
     if (typeof value !== 'number') return misfit(this.node, value)
-    if (this.#whole && !(Number.isInteger(value) && value >= this.#form.least && value <= this.#form.most)) {
-      return misfit(this.node, value, `${this.node.kind} (${this.#form.least} to ${this.#form.most})`)
-    }
-    return value
+    if (this.fits(value)) return value
+    return misfit(this.node, value, `${this.node.kind} (${this.#form.least} to ${this.#form.most})`)
+  }
+
+  /** Whether the type can hold a number; floats take any. */
+  fits(value: number): boolean {
+    return !this.#whole || (Number.isInteger(value) && value >= this.#form.least && value <= this.#form.most)
   }
 
   write(target: SlotTarget, slot: number, value: unknown): void {
