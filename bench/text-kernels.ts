@@ -1,5 +1,5 @@
 // The text kernels alone, one thread: MB per CPU second of a CSV file for each step, and strings against split + Map.
-// `npx tsx bench/text-kernels.ts FILE.csv COLUMN` (the column's index, from 0).
+// `npx tsx text-kernels.ts FILE.csv COLUMN` (the column's index, from 0).
 import { readFileSync } from 'node:fs'
 import { TextKernel } from '../src/native/text/kernel.ts'
 
@@ -94,7 +94,7 @@ const map = measure('strings, split + Map in JavaScript', texts.bytes.length, ()
 })
 console.log(`strings: ${(strings / map).toFixed(1)}x JavaScript`)
 
-measure('drain, 16 partitions, per key byte', texts.bytes.length, () => {
+measure('column, split, count, drain, merge', texts.bytes.length, () => {
   const counter = kernel.counter({ tokens: { split: ' ' } })
   counter.addColumn(texts)
   const before = performance.now()

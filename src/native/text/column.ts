@@ -16,12 +16,18 @@ export interface CountColumns {
 
 const encoder = new TextEncoder()
 
-/** A column that grows. Starts small: most are cut from one chunk of a file. */
+/** A column that grows. */
 export class ColumnBuilder {
-  #bytes = new Uint8Array(1 << 12)
-  #offsets = new Uint32Array(1 << 8)
+  #bytes: Uint8Array
+  #offsets: Uint32Array
   #length = 0
   #end = 0
+
+  /** Starts with room for what is expected. */
+  constructor(bytes: number, texts: number) {
+    this.#bytes = new Uint8Array(bytes)
+    this.#offsets = new Uint32Array(texts + 1)
+  }
 
   /** Adds copies of `count` texts; `offsets` has one entry more. */
   append(bytes: Uint8Array, offsets: Uint32Array, count: number): void {

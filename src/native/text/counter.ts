@@ -38,6 +38,8 @@ export interface Drained {
 const groupCharacters = 1 << 16
 const groupStrings = 1 << 12
 
+const encoder = new TextEncoder()
+
 export class Counter {
   readonly #memory: TextMemory
   readonly #staging: Staging
@@ -117,10 +119,14 @@ export class Counter {
     }
   }
 
-  /** Adds to the count of a key that UTF-8 cannot carry; what another counter drained as `apart`. */
+  /** Adds to the count of one key, which UTF-8 need not be able to carry: what another counter drained as `apart`. */
   mergeApart(key: string, value: number): void {
-    if (this.#keys) this.#apart.set(key, (this.#apart.get(key) ?? 0) + value)
-    this.#apartTokens += value
+    if (key.isWellFormed()) {
+      const bytes = encoder.encode(key)
+      this.merge({ bytes, offsets: Uint32Array.of(0, bytes.length), length: 1 }, Float64Array.of(value))
+      return
+    }
+    this.#addApart(key, value)
   }
 
   /** Returns all keys with their counts, and forgets them. */
@@ -226,12 +232,17 @@ export class Counter {
     }
     for (const token of inScript(text)) {
       if (!token.isWellFormed()) {
-        this.mergeApart(token, 1)
+        this.#addApart(token, 1)
         continue
       }
       this.#staging.text(token)
       this.#count(this.#staging.spans.address, 1, TOKENS_WHOLE)
     }
+  }
+
+  #addApart(key: string, value: number): void {
+    if (this.#keys) this.#apart.set(key, (this.#apart.get(key) ?? 0) + value)
+    this.#apartTokens += value
   }
 
   #count(spans: number, count: number, mode = this.#plan.mode): void {

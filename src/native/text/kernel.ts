@@ -85,7 +85,9 @@ export class TextKernel {
     this.#separator = this.#memory.atLeast(this.#separator, plan.separator.length)
     this.#memory.bytes.set(plan.separator, this.#separator.address)
     exports.setSeparator(this.#separator.address, plan.separator.length)
-    const builder = new ColumnBuilder()
+    const { length, offsets } = column
+    const total = (offsets[length] as number) - (offsets[0] as number)
+    const builder = new ColumnBuilder(total, length)
     const spans = this.#staging.spans.address
     this.#staging.column(column, (first, count) => {
       const size = (column.offsets[first + count] as number) - (column.offsets[first] as number)

@@ -39,7 +39,7 @@ export interface CsvOptions {
   readonly quote?: string
   /** Leave the first row out. Default: false. */
   readonly header?: boolean
-  /** A row that is longer is broken; also how far a quote without an end is followed. Default: 16 MiB. */
+  /** A row that is longer is broken; also how far a quote without an end is followed. At most 1 GiB. Default: 16 MiB. */
   readonly maxRowBytes?: number
 }
 
@@ -71,6 +71,7 @@ export interface Extracted extends Counted {
 // A piece stays in the second-level cache from the search for its rows to the counting of its words.
 const pieceBytes = 1 << 18
 const defaultRowBytes = 16 << 20
+const mostRowBytes = 1 << 30
 const noQuote = 256
 
 const kinds: Readonly<Record<number, RowProblemKind>> = {
@@ -89,7 +90,6 @@ type Take = (spans: number, count: number) => void
  */
 export class RowReader {
   readonly #memory: TextMemory
-  readonly #columns: number
   readonly #isCsv: boolean
   readonly #header: boolean
   readonly #limit: number
@@ -104,6 +104,8 @@ export class RowReader {
   #tail = 0
   /** A row that goes on is not looked at before this many bytes are there: a long one costs linear time. */
   #enough = 0
+  /** Bytes and values that a chunk is likely to give for each column: what the last one gave, and some more. */
+  #expected: readonly (readonly [bytes: number, texts: number])[]
   /** Bytes given before those in the buffer. */
   #before = 0
 
@@ -111,8 +113,11 @@ export class RowReader {
   constructor(memory: TextMemory, csv: CsvOptions | undefined) {
     const { columns = [0], header = false, maxRowBytes = defaultRowBytes, delimiter = ',', quote = '"' } = csv ?? {}
     checkColumns(columns)
+    if (!Number.isInteger(maxRowBytes) || maxRowBytes < 1 || maxRowBytes > mostRowBytes) {
+      throw new PlanError('PLAN_OPTION', `maxRowBytes: expected 1 to ${mostRowBytes}, got ${maxRowBytes}`)
+    }
     this.#memory = memory
-    this.#columns = columns.length
+    this.#expected = columns.map(() => [1 << 12, 1 << 8])
     this.#isCsv = csv !== undefined
     this.#header = header
     this.#limit = maxRowBytes
@@ -139,11 +144,13 @@ export class RowReader {
 
   /** The values of the rows that this chunk completes. Bytes that are not UTF-8 become U+FFFD, as TextDecoder does. */
   push(chunk: Uint8Array, last = false): Extracted {
-    const builders = Array.from({ length: this.#columns }, () => new ColumnBuilder())
+    const builders = this.#expected.map(([bytes, texts]) => new ColumnBuilder(bytes, texts))
     const counted = this.#feed(chunk, last, (spans, count) => {
       builders.forEach((builder, index) => this.#extract(builder, spans + index * SCAN_ROWS * SPAN_BYTES, count))
     })
-    return { ...counted, columns: builders.map((builder) => builder.finish()) }
+    const read = builders.map((builder) => builder.finish())
+    this.#expected = read.map(({ bytes, length }) => [withRoom(bytes.length), withRoom(length)])
+    return { ...counted, columns: read }
   }
 
   /** Adds the values (of the first column) of the rows that this chunk completes to a counter of the same kernel. */
@@ -268,6 +275,10 @@ export class RowReader {
     this.#memory.setWord(this.#scanner.address + CSV_ROW, 0)
     this.#memory.setWord(this.#scanner.address + CSV_SKIPPING, 0)
   }
+}
+
+function withRoom(size: number): number {
+  return size + (size >>> 3) + 64
 }
 
 function byteOf(name: string, text: string): number {

@@ -188,6 +188,23 @@ describe('drain', () => {
     )
   })
 
+  it('gives lone surrogates apart, and merges them one by one', () => {
+    const counter = kernel.counter({ tokens: 'words' })
+    counter.addStrings(['a \ud83d', 'b \ud83d'])
+    const { partitions, apart } = counter.drain()
+    expect(apart).toEqual([['\ud83d', 2]])
+    for (const { keys, values } of partitions) counter.merge(keys, values)
+    for (const [key, value] of [...apart, ['b', 4] as const]) counter.mergeApart(key, value)
+    expect(countsIn(counter.drain())).toEqual(
+      new Map([
+        ['\ud83d', 2],
+        ['a', 1],
+        ['b', 5],
+      ]),
+    )
+    counter.close()
+  })
+
   it('merges more keys than a block has', () => {
     const keys = Array.from({ length: 50_000 }, (_, i) => `key ${i}`)
     const counter = kernel.counter({ tokens: { split: ' ' } })

@@ -226,6 +226,7 @@ describe('a reader of CSV', () => {
       { columns: [0], delimiter: 'ab' },
       { columns: [0], delimiter: '\n' },
       { columns: [0], quote: 'é' },
+      { columns: [0], maxRowBytes: 0 },
     ]
     for (const options of refused) {
       expect(() => kernel.csvReader(options)).toThrow(expect.objectContaining({ code: 'PLAN_OPTION' }))
