@@ -1,9 +1,9 @@
 // The public entry of Gearmill.
-export { connect, type Mill, type MillOptions } from './mill.ts'
-export { local, type LocalOptions } from './local.ts'
+export { connect, local, type Mill } from './mill.ts'
+export type { LocalOptions, MillOptions } from './mill/options.ts'
 export { onWorker, type OnWorker } from './code/resource.ts'
-export type { CallExecution } from './call.ts'
-export type { Executions } from './executions.ts'
+export type { CallExecution } from './mill/call.ts'
+export type { Executions } from './mill/executions.ts'
 export type { ExecutionState, ExecutionStatus, StageProgress } from './engine/execution.ts'
 export type { Logger } from './engine/logger.ts'
 export type { Execution, RunningExecution } from './pipeline/execution.ts'

@@ -7,7 +7,7 @@ import { at, filesBelow } from '../paths.mjs'
 const layers = [
   ['cli'],
   ['dashboard'],
-  { together: ['index.ts', 'mill.ts'] },
+  { together: ['index.ts', 'mill.ts', 'mill'] },
   ['triggers', 'kernels', 'matrix', 'models'],
   ['pipeline'],
   ['engine'],

@@ -1,6 +1,6 @@
 // What `mill` is inside of shipped functions: the executor's own, on the executor's own connection.
-import type { Deployment } from './redis/deployment.ts'
-import { userRedis, type UserRedis } from './redis/user.ts'
+import type { Deployment } from '../redis/deployment.ts'
+import { userRedis, type UserRedis } from '../redis/user.ts'
 
 /** The part of a mill that functions have in executors. */
 export interface ExecutorMill {

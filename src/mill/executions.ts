@@ -1,8 +1,8 @@
 // `mill.executions`: what ran and what runs, looked up by any client of the same group.
-import type { EngineClient } from './engine/client.ts'
-import type { ExecutionState, ExecutionStatus } from './engine/execution.ts'
-import { ExecutionError } from './errors.ts'
-import { RunningExecution } from './pipeline/execution.ts'
+import type { EngineClient } from '../engine/client.ts'
+import type { ExecutionState, ExecutionStatus } from '../engine/execution.ts'
+import { ExecutionError } from '../errors.ts'
+import { RunningExecution } from '../pipeline/execution.ts'
 
 export class Executions {
   readonly #engine: EngineClient

@@ -1,11 +1,11 @@
 // `mill.submit(fn, ...args)`: one function, one task, one value.
-import { callSite } from './code/call-site.ts'
-import { captureCode } from './code/capture.ts'
-import type { CallProgram } from './engine/call-runner.ts'
-import type { EngineClient } from './engine/client.ts'
-import type { ExecutionStatus, SubmitOptions } from './engine/execution.ts'
-import { PlanError } from './errors.ts'
-import { RunningExecution } from './pipeline/execution.ts'
+import { callSite } from '../code/call-site.ts'
+import { captureCode } from '../code/capture.ts'
+import type { CallProgram } from '../engine/call-runner.ts'
+import type { EngineClient } from '../engine/client.ts'
+import type { ExecutionStatus, SubmitOptions } from '../engine/execution.ts'
+import { PlanError } from '../errors.ts'
+import { RunningExecution } from '../pipeline/execution.ts'
 
 /** A submitted function call. */
 export interface CallExecution<R> {

@@ -1,0 +1,101 @@
+// Builds a mill's parts: connection, events, blocks, engine, workers.
+import { randomBytes } from 'node:crypto'
+import { pathToFileURL } from 'node:url'
+import type { BlockStore } from '../blocks/store.ts'
+import { temporaryBlocks } from '../blocks/temporary-blocks.ts'
+import { loadConfig, type Config } from '../config.ts'
+import { EngineClient } from '../engine/client.ts'
+import { GroupEvents } from '../engine/events.ts'
+import { silent, type Logger } from '../engine/logger.ts'
+import { openBlocks } from '../engine/open-blocks.ts'
+import type { BlocksConfig } from '../engine/protocol.ts'
+import { defaultLeaseMs, lanesOf, remoteGroup, startWorker, type Worker } from '../engine/worker.ts'
+import { connectDeployment } from '../redis/connect.ts'
+import type { Deployment } from '../redis/deployment.ts'
+import { userRedis, type UserRedis } from '../redis/user.ts'
+import { modules } from './modules.ts'
+import { checkOptions, configurationOf, type MillOptions } from './options.ts'
+
+/** Blocks of remote work that nobody removed are gone after this. */
+const blockTtlMs = 24 * 60 * 60 * 1000
+
+const stderrLogger: Logger = {
+  ...silent,
+  warn: (message) => console.warn(`gearmill: ${message}`),
+  error: (message) => console.error(`gearmill: ${message}`),
+}
+
+export interface MillParts {
+  readonly deployment: Deployment
+  readonly engine: EngineClient
+  readonly events: GroupEvents
+  readonly worker: Worker | undefined
+  readonly blocks: BlockStore
+  readonly redis: UserRedis
+  readonly config: Config
+  readonly logger: Logger
+  readonly known: Map<object, string>
+}
+
+export async function assemble(options: MillOptions): Promise<MillParts> {
+  const { workers = 'local', logger = stderrLogger, leaseMs = defaultLeaseMs, signal } = options
+  signal?.throwIfAborted()
+  checkOptions(options)
+  const { config } = loadConfig(configurationOf(options))
+  const { namespace, executors } = config
+  const deployment = await connectDeployment(config.url, { ...(signal ? { signal } : {}) })
+  const events = new GroupEvents(deployment)
+  const local = workers === 'local'
+  const group = local ? `local-${process.pid}-${randomBytes(4).toString('hex')}` : remoteGroup
+  const lanes = lanesOf(deployment, namespace, group)
+  await Promise.all(lanes.map((lane) => events.follow(lane)))
+  const { store: blocks, config: blocksConfig } = await blocksOf(config, local, deployment)
+  const known = new Map<object, string>()
+  const engine = new EngineClient({
+    deployment,
+    namespace,
+    group,
+    lanes,
+    blocks,
+    events,
+    known,
+    local: local ? { executors, leaseMs } : undefined,
+    jobs: config.jobs,
+    secret: config.secret,
+  })
+  const worker = local
+    ? await startWorker({
+        deployment,
+        namespace,
+        group,
+        executors,
+        leaseMs,
+        executorMemoryMb: options.executorMemoryMb,
+        blocks: blocksConfig,
+        modules: modules(),
+        secret: config.secret,
+        base: pathToFileURL(`${process.cwd()}/`).href,
+        logger,
+        console: (level, text) => console[level](text),
+        fault: options.fault,
+        events,
+      })
+    : undefined
+  const redis = userRedis(deployment)
+  return { deployment, engine, events, worker, blocks, redis, config, logger, known }
+}
+
+/** Local workers share a directory with their client; remote ones do if the configuration names one. */
+async function blocksOf(
+  config: Config,
+  local: boolean,
+  deployment: Deployment,
+): Promise<{ store: BlockStore; config: BlocksConfig }> {
+  const { dir } = config.blocks
+  if (local && dir === undefined) {
+    const store = await temporaryBlocks()
+    return { store, config: { kind: 'files', dir: store.dir } }
+  }
+  const chosen: BlocksConfig = dir === undefined ? { kind: 'redis', ttlMs: blockTtlMs } : { kind: 'files', dir }
+  return { store: openBlocks(chosen, deployment, config.namespace), config: chosen }
+}
