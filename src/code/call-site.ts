@@ -1,7 +1,8 @@
 // Where the user's code called Gearmill: the label of a shipped function, and the end of its errors' stacks.
 import { findSourceMap } from 'node:module'
-import { relative, sep } from 'node:path'
+import { relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { ownModule } from './own-code.ts'
 
 /** The first frame outside of Gearmill, and those that led to it. Lines and columns count from 1. */
 export interface CallSite {
@@ -25,14 +26,9 @@ interface Frame {
 // Deep enough for a caller below a few layers of Gearmill, cheap enough for each operation of a pipeline.
 const depth = 24
 
-const packageRoot = fileURLToPath(new URL('../..', import.meta.url))
-// Both: source maps turn the one into the other.
-const ownFolders = ['src', 'dist'].map((folder) => `${packageRoot}${folder}${sep}`)
-
 const pathOf = (file: string): string => (file.startsWith('file:') ? fileURLToPath(file.replace(/[?#].*$/, '')) : file)
 
-const isOwn = (file: string): boolean =>
-  file.startsWith('node:') || ownFolders.some((folder) => file.startsWith(folder))
+const isOwn = (file: string): boolean => file.startsWith('node:') || ownModule(file) !== undefined
 
 class LazyCallSite implements CallSite {
   readonly #frames: readonly Frame[]

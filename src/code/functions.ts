@@ -1,19 +1,20 @@
 // Encodes functions and classes: their source, the values of the names they use, and their own properties.
 import { createRequire, isBuiltin } from 'node:module'
 import { dirname, sep } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { types } from 'node:util'
+import type { MethodDefinition } from 'acorn'
 import { dataOf, globalNames, rareBuiltinReference, unnamed } from './builtins.ts'
 import type { Encoder } from './encoder.ts'
 import { inspector, type FunctionDetails } from './inspector.ts'
 import { importer, LiteralTable } from './literals.ts'
 import type { ImportedName } from './module-names.ts'
 import { lockOf } from './objects.ts'
+import { ownModule } from './own-code.ts'
 import { isInPackage, packageNameOf, specifierOf, versionFrom, vitePackage } from './packages.ts'
 import { property, refuse, variable, type Path } from './refuse.ts'
 import { hasPrivateMembers, scriptOf, type Entry, type Script } from './script.ts'
 import { sharedCells, type Captured } from './shared-variables.ts'
-import { keyNames, shapeOf, viteDynamicImport, type FreeName } from './shape.ts'
+import { computedMethods, keyNames, shapeOf, viteDynamicImport, type FreeName } from './shape.ts'
 import { declaringScope, isAlwaysDefined, isClass } from './syntax.ts'
 import type { Binding, Common, Property, Slot } from './wire.ts'
 
@@ -34,7 +35,6 @@ interface FunctionRecord {
   readonly early: readonly string[]
 }
 
-const gearmillRoot = fileURLToPath(new URL('..', import.meta.url))
 const wrapperNames = new Set(['require', 'module', 'exports', '__dirname', '__filename'])
 const importMetaNames = new Set(['__vite_ssr_import_meta__', 'import_meta'])
 const usualPrototypes = new Set<unknown>([
@@ -46,6 +46,9 @@ const usualPrototypes = new Set<unknown>([
 
 const packageHint = (path: string): string =>
   `It is a part of ${specifierOf(path) ?? path}: make the value where it is used, or with .with({ name: onWorker(() => ...) }).`
+
+/** A name that stands for one value: no variable that anyone could assign. */
+const fixed = (slot: Slot): Captured => ({ slot, written: false, scope: undefined, declaredBy: undefined })
 
 const textOf = (value: object): string => Function.prototype.toString.call(value)
 const isNativeText = (text: string): boolean => text.endsWith('{ [native code] }')
@@ -61,6 +64,8 @@ export class FunctionEncoder {
   /** Exports of packages that modules got by import, so that they are recognised wherever they turn up. */
   readonly #imported = new Map<object, () => Slot>()
   readonly #modulesSeen = new Set<Script>()
+  /** Versions of packages that may turn out to be used: specifier -> name and version. */
+  readonly #candidates = new Map<string, readonly [string, string]>()
 
   constructor(encoder: Encoder) {
     this.#encoder = encoder
@@ -115,13 +120,11 @@ export class FunctionEncoder {
     if (imported !== undefined) return imported()
     if (known?.script.path === undefined) return undefined
     const { path } = known.script
-    const isOwn = path.startsWith(gearmillRoot)
-    if (!isOwn && !isInPackage(path)) return undefined
+    const own = ownModule(path)
+    if (own === undefined && !isInPackage(path)) return undefined
     const exportedName = this.#exportedName(known, value)
-    if (isOwn) {
-      if (exportedName === undefined) return undefined
-      const specifier = path.slice(gearmillRoot.length).replace(/\.[cm]?[jt]s$/, '')
-      return ['m', this.#encoder.module({ how: 'gearmill', specifier }), exportedName]
+    if (own !== undefined) {
+      return exportedName && ['m', this.#encoder.module({ how: 'gearmill', specifier: own }), exportedName]
     }
     const specifier = specifierOf(path)
     if (exportedName !== undefined && specifier !== undefined) {
@@ -175,14 +178,14 @@ export class FunctionEncoder {
   /** How the worker reaches the exports of an imported module; undefined for local modules, which go by value. */
   #importSlot(script: Script, { specifier, how }: ImportedName): ((name: string) => Slot) | undefined {
     const encoder = this.#encoder
-    const self = /^gearmill(?:\/(.+))?$/.exec(specifier)
+    const place = script.path === undefined ? process.cwd() : dirname(script.path)
+    const wanted = how === 'vite' ? vitePackage(specifier, place) : specifier
+    if (wanted === undefined) return undefined
+    const self = /^gearmill(?:\/(.+))?$/.exec(wanted)
     if (self !== null) {
       const own = self[1] === undefined ? 'index' : `${self[1]}/index`
       return (name) => ['m', encoder.module({ how: 'gearmill', specifier: own }), name]
     }
-    const place = script.path === undefined ? process.cwd() : dirname(script.path)
-    const wanted = how === 'vite' ? vitePackage(specifier, place) : specifier
-    if (wanted === undefined) return undefined
     const isNode = packageNameOf(wanted) === undefined
     if (isNode && !isBuiltin(wanted)) return undefined
     const kind = how === 'require' ? 'require' : 'import'
@@ -198,9 +201,6 @@ export class FunctionEncoder {
     this.#candidates.set(specifier, [name, version])
     return true
   }
-
-  /** Versions of packages that may turn out to be used: specifier -> name and version. */
-  readonly #candidates = new Map<string, readonly [string, string]>()
 
   #packageSlot(how: 'import' | 'require', specifier: string, path: string, name: string): Slot | undefined {
     if (!this.#notePackage(specifier, dirname(path))) return undefined
@@ -256,13 +256,32 @@ export class FunctionEncoder {
           hint: 'Import local modules with a static import: then their functions travel along.',
         })
       }
-      captured.set(importer, { slot: ['i'], written: false, scope: undefined, declaredBy: undefined })
+      captured.set(importer, fixed(['i']))
     }
     const extras = isClass(entry.node)
       ? this.#classExtras(value, known, path)
       : this.#functionExtras(value, entry, path)
     const early = keyNames(entry.node).filter((name) => captured.has(name))
+    if (isClass(entry.node)) {
+      for (const { member, name } of computedMethods(entry.node)) {
+        const key = this.#keyOf(value, script, member)
+        captured.set(name, fixed(this.#encoder.slot(key ?? name, path)))
+        early.push(name)
+      }
+    }
     this.#records.push({ id, script, entry, captured, extras, early })
+  }
+
+  /** The key that a method with a computed one got: the names in it may be gone, as nothing but the class used them. */
+  #keyOf(value: object, script: Script, member: MethodDefinition): string | symbol | undefined {
+    const holder = member.static ? value : (Reflect.get(value, 'prototype') as object)
+    const text = script.methodText(member)
+    return Reflect.ownKeys(holder).find((key) =>
+      ['value', 'get', 'set'].some((part) => {
+        const method = dataOf(Reflect.getOwnPropertyDescriptor(holder, key) ?? {}, part)
+        return typeof method === 'function' && textOf(method) === text
+      }),
+    )
   }
 
   #resolve(name: string, free: FreeName, known: Known, path: Path): Captured | undefined {
@@ -277,12 +296,7 @@ export class FunctionEncoder {
     const value = scope?.[name]
     if (wrapperNames.has(name) && isWrapper && scope !== undefined) {
       if (name === 'exports' && free.members !== null && typeof value === 'object' && value !== null) {
-        return {
-          slot: this.#encoder.namespace(value, free.members, path),
-          written: false,
-          scope: undefined,
-          declaredBy: undefined,
-        }
+        return fixed(this.#encoder.namespace(value, free.members, path))
       }
       throw refuse('CAPTURE_IMPORT_META', path, `it uses \`${name}\` of its module`)
     }
@@ -292,7 +306,7 @@ export class FunctionEncoder {
     const imported = isModuleLevel ? script.imports.get(name) : undefined
     if (imported !== undefined) {
       const slot = this.#resolveImport(imported, value, free, script, path)
-      if (slot !== undefined) return { slot, written: false, scope: undefined, declaredBy: undefined }
+      if (slot !== undefined) return fixed(slot)
     }
     if (value === undefined && declaredBy !== undefined && isAlwaysDefined(declaredBy, name)) {
       throw refuse('CAPTURE_UNKNOWN', path, 'it has no value yet')
@@ -320,8 +334,7 @@ export class FunctionEncoder {
     if (isDeclared) throw refuse('CAPTURE_UNKNOWN', path, 'it has no value yet')
     if (globalNames.has(name) || free.guarded) return undefined
     if (!(name in globalThis)) throw refuse('CAPTURE_UNKNOWN', path, 'no variable of this name can be seen from it')
-    const slot = this.#encoder.slot(Reflect.get(globalThis, name), path)
-    return { slot, written: false, scope: undefined, declaredBy: undefined }
+    return fixed(this.#encoder.slot(Reflect.get(globalThis, name), path))
   }
 
   #functionExtras(value: object, entry: Entry, path: Path): Common {

@@ -6,7 +6,7 @@ import type { AnyNode } from 'acorn'
 import { layoutEdits, type Edit } from './layout.ts'
 import { packageNameOf, vitePackage } from './packages.ts'
 import type { Entry, Script } from './script.ts'
-import { evaluatedParts, shapeOf } from './shape.ts'
+import { computedMethods, evaluatedParts, shapeOf } from './shape.ts'
 import { isClass } from './syntax.ts'
 import type { WireLiteral } from './wire.ts'
 
@@ -65,13 +65,11 @@ export class LiteralTable {
       }
     }
     if (isClass(node)) {
+      const keys = new Map(computedMethods(node).map(({ member, name }): [AnyNode, string] => [member.key, name]))
       for (const part of evaluatedParts(node)) {
         // Any constructor will do to make the class a derived one; its real parent is put in place when it is loaded.
-        edits.push({
-          start: part.start,
-          end: part.end,
-          text: part === node.superClass ? 'Object' : blank(source, part),
-        })
+        const text = part === node.superClass ? 'Object' : (keys.get(part) ?? blank(source, part))
+        edits.push({ start: part.start, end: part.end, text })
       }
     }
     if (entry.key !== undefined) edits.push({ start: entry.key[0], end: entry.key[1], text: '_' })

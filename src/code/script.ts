@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { SourceMap, type SourceMapPayload } from 'node:module'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import { parse, type AnyNode, type Program } from 'acorn'
+import { parse, type AnyNode, type MethodDefinition, type Program } from 'acorn'
 import { CaptureError } from '../errors.ts'
 import { inspector } from './inspector.ts'
 import { exportsIn, importsIn, moduleScopeOf, type ImportedName, type ModuleScope } from './module-names.ts'
@@ -137,6 +137,10 @@ export class Script {
     return found.find(({ start, end }) => start <= offset && offset < end) ?? found[0]
   }
 
+  methodText(member: MethodDefinition): string {
+    return this.source.slice(member.static ? this.#afterStatic(member.start) : member.start, member.end)
+  }
+
   /** The texts of a class' own methods, getters and setters, as `toString` gives them. */
   methodTexts(node: ClassNode, side: 'prototype' | 'static'): ReadonlySet<string> {
     const known = this.#methods.get(node)?.[side]
@@ -144,8 +148,7 @@ export class Script {
     const texts = { prototype: new Set<string>(), static: new Set<string>() }
     for (const member of node.body.body) {
       if (member.type !== 'MethodDefinition') continue
-      const start = member.static ? this.#afterStatic(member.start) : member.start
-      texts[member.static ? 'static' : 'prototype'].add(this.source.slice(start, member.end))
+      texts[member.static ? 'static' : 'prototype'].add(this.methodText(member))
     }
     this.#methods.set(node, texts)
     return texts[side]

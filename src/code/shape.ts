@@ -1,5 +1,5 @@
 // What a function or class needs from outside: its free names and how it uses them, found from the syntax alone.
-import type { AnyNode, Identifier } from 'acorn'
+import type { AnyNode, Identifier, MethodDefinition } from 'acorn'
 import {
   childrenOf,
   declaringScope,
@@ -54,6 +54,7 @@ export function evaluatedParts(node: ClassNode): AnyNode[] {
   const parts: AnyNode[] = node.superClass ? [node.superClass] : []
   for (const member of node.body.body) {
     if (member.type === 'StaticBlock') parts.push(member)
+    else if (member.type === 'MethodDefinition' && member.computed) parts.push(member.key)
     else if (member.type === 'PropertyDefinition' && member.static) parts.push(member)
   }
   return parts
@@ -278,7 +279,15 @@ export function shapeOf(node: Literal): Shape {
   return shape
 }
 
-/** Free names in the computed keys of a class: they are read while the class is made. */
+/** The methods of a class with a computed key, and the name that stands for the key in the shipped source. */
+export function computedMethods(node: ClassNode): { readonly member: MethodDefinition; readonly name: string }[] {
+  return node.body.body
+    .filter((member) => member.type === 'MethodDefinition')
+    .filter((member) => member.computed)
+    .map((member, at) => ({ member, name: `$gmKey${at}` }))
+}
+
+/** Free names in the computed keys of a class' fields: they are read while the class is made. */
 export function keyNames(node: Literal): string[] {
   if (!isClass(node)) return []
   const names = new Set<string>()
@@ -286,6 +295,8 @@ export function keyNames(node: Literal): string[] {
     if (part.type === 'Identifier') names.add(part.name)
     for (const child of childrenOf(part)) collect(child)
   }
-  for (const member of node.body.body) if (member.type !== 'StaticBlock' && member.computed) collect(member.key)
+  for (const member of node.body.body) {
+    if (member.type === 'PropertyDefinition' && !member.static && member.computed) collect(member.key)
+  }
   return [...names]
 }

@@ -216,6 +216,25 @@ add(
   ['rex woof!', true, 9, 'code 9', 3, 3],
 )
 
+function keyed(): new () => Record<string, () => number> {
+  const own = 'computed by a name that nothing else uses'
+  const parent = class {}
+  return class extends parent {
+    [own](): number {
+      return 1
+    }
+    static [`${own}!`](): number {
+      return 2
+    }
+  } as unknown as new () => Record<string, () => number>
+}
+add(
+  'a class whose names are gone',
+  [keyed()],
+  (C) => Object.getOwnPropertyNames(C.prototype)[1],
+  'computed by a name that nothing else uses',
+)
+
 interface Link {
   name: string
   next?: Link
