@@ -2,8 +2,9 @@
 import { createHash } from 'node:crypto'
 import { refreshBuiltins } from './builtins.ts'
 import { Encoder } from './encoder.ts'
+import { restInspector } from './inspector.ts'
 import { rootPath } from './refuse.ts'
-import { pack } from './wire.ts'
+import { pack, type Slot } from './wire.ts'
 
 export interface Root {
   /** A function, or a value that functions get. */
@@ -36,12 +37,20 @@ export interface CaptureOptions {
 export function captureCode(roots: readonly Root[], options: CaptureOptions = {}): CapturedCode {
   refreshBuiltins()
   const encoder = new Encoder(options.known ?? new Map())
-  const slots = roots.map(({ value, label }) => encoder.encode(value, rootPath(label)))
+  try {
+    const slots = roots.map(({ value, label }) => encoder.encode(value, rootPath(label)))
+    return packed(encoder, slots, options.secret)
+  } finally {
+    restInspector()
+  }
+}
+
+function packed(encoder: Encoder, roots: readonly Slot[], secret: string | undefined): CapturedCode {
   const nodes = encoder.finish()
   const { functions, modules, blobs } = encoder
   const packages = Object.fromEntries([...functions.packages].sort(([a], [b]) => (a < b ? -1 : 1)))
   const document = {
-    roots: slots,
+    roots,
     nodes,
     cells: functions.cells,
     literals: functions.literals.literals,
@@ -50,6 +59,6 @@ export function captureCode(roots: readonly Root[], options: CaptureOptions = {}
     packages,
     blobs: blobs.map(({ byteLength }) => byteLength),
   }
-  const bytes = pack(document, blobs, options.secret)
+  const bytes = pack(document, blobs, secret)
   return { hash: createHash('sha256').update(bytes).digest('hex'), bytes, packages }
 }

@@ -35,6 +35,7 @@ class Inspector {
   readonly #exchangeId: string
   readonly #headers = new Map<string, Omit<ScriptText, 'source'>>()
   readonly #texts = new Map<string, ScriptText>()
+  #isDebugging = false
 
   constructor(session: Session) {
     this.#session = session
@@ -114,21 +115,26 @@ class Inspector {
     }
   }
 
-  /** The debugger is on only while an unknown script is read: code runs slower under it. */
+  /** The debugger stays on until `rest`: turning it on lists every script of the process. */
   script(scriptId: string): ScriptText {
     let text = this.#texts.get(scriptId)
     if (text === undefined) {
-      this.#post('Debugger.enable', {})
-      try {
-        const { scriptSource } = this.#post<{ scriptSource: string }>('Debugger.getScriptSource', { scriptId })
-        const header = this.#headers.get(scriptId) ?? { url: '', startLine: 0, startColumn: 0, isModule: false }
-        text = { ...header, source: scriptSource }
-        this.#texts.set(scriptId, text)
-      } finally {
-        this.#post('Debugger.disable', {})
-      }
+      if (!this.#isDebugging) this.#post('Debugger.enable', {})
+      this.#isDebugging = true
+      const { scriptSource } = this.#post<{ scriptSource: string }>('Debugger.getScriptSource', { scriptId })
+      const header = this.#headers.get(scriptId) ?? { url: '', startLine: 0, startColumn: 0, isModule: false }
+      text = { ...header, source: scriptSource }
+      this.#texts.set(scriptId, text)
     }
     return text
+  }
+
+  /** Turns the debugger off again: code runs slower under it. */
+  rest(): void {
+    if (!this.#isDebugging) return
+    this.#post('Debugger.disable', {})
+    this.#isDebugging = false
+    this.#headers.clear()
   }
 }
 
@@ -164,4 +170,9 @@ export function inspector(): Inspector {
     }
   }
   return shared
+}
+
+/** Call when a capture has ended, well or not. */
+export function restInspector(): void {
+  shared?.rest()
 }
