@@ -62,7 +62,7 @@ export class Counter {
     if (this.#address === 0) throw memory.exhausted()
   }
 
-  /** The number of different tokens. */
+  /** The number of different keys. */
   get size(): number {
     return this.#memory.word(this.#address + COUNTER_SIZE) + this.#apart.size
   }
@@ -79,8 +79,7 @@ export class Counter {
 
   /** About the size of what `drain` would return, in bytes: to decide when to spill. */
   get drainBytes(): number {
-    const { length } = this.#plan.separator
-    return this.#memory.word(this.#address + COUNTER_KEY_BYTES) + this.size * 12 + length
+    return this.#memory.word(this.#address + COUNTER_KEY_BYTES) + this.size * 12
   }
 
   /** Adds the tokens of texts. Bytes that are not UTF-8 become U+FFFD, as TextDecoder does. */

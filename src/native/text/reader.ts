@@ -99,7 +99,7 @@ export class RowReader {
   readonly #problems: Block
   #buffer: Block
   #output: Block
-  #offsets: Block
+  readonly #offsets: Block
   /** Bytes of an incomplete row at the start of the buffer. */
   #tail = 0
   /** A row that goes on is not looked at before this many bytes are there: a long one costs linear time. */
@@ -113,8 +113,11 @@ export class RowReader {
   constructor(memory: TextMemory, csv: CsvOptions | undefined) {
     const { columns = [0], header = false, maxRowBytes = defaultRowBytes, delimiter = ',', quote = '"' } = csv ?? {}
     checkColumns(columns)
-    if (!Number.isInteger(maxRowBytes) || maxRowBytes < 1 || maxRowBytes > mostRowBytes) {
-      throw new PlanError('PLAN_OPTION', `maxRowBytes: expected 1 to ${mostRowBytes}, got ${maxRowBytes}`)
+    checkRowBytes(maxRowBytes)
+    const delimiterByte = byteOf('delimiter', delimiter)
+    const quoteByte = quote === '' ? noQuote : byteOf('quote', quote)
+    if (delimiterByte === quoteByte) {
+      throw new PlanError('PLAN_OPTION', `delimiter and quote: expected two characters, got ${JSON.stringify(quote)}`)
     }
     this.#memory = memory
     this.#expected = columns.map(() => [1 << 12, 1 << 8])
@@ -134,8 +137,8 @@ export class RowReader {
     columns.forEach((column, index) => (memory.bytes[wanted + column] = index))
     const scanner = this.#scanner.address
     memory.bytes.fill(0, scanner, scanner + CSV_BYTES)
-    memory.setWord(scanner + CSV_DELIMITER, byteOf('delimiter', delimiter))
-    memory.setWord(scanner + CSV_QUOTE, quote === '' ? noQuote : byteOf('quote', quote))
+    memory.setWord(scanner + CSV_DELIMITER, delimiterByte)
+    memory.setWord(scanner + CSV_QUOTE, quoteByte)
     memory.setWord(scanner + CSV_WANTED, wanted)
     memory.setWord(scanner + CSV_COLUMNS, columns.length)
     memory.setWord(scanner + CSV_LAST_COLUMN, Math.max(...columns))
@@ -284,6 +287,11 @@ function withRoom(size: number): number {
 function byteOf(name: string, text: string): number {
   if (text.length === 1 && text.charCodeAt(0) < 0x80 && text !== '\n' && text !== '\r') return text.charCodeAt(0)
   throw new PlanError('PLAN_OPTION', `${name}: expected one ASCII character, got ${JSON.stringify(text)}`)
+}
+
+function checkRowBytes(maxRowBytes: number): void {
+  if (Number.isInteger(maxRowBytes) && maxRowBytes >= 1 && maxRowBytes <= mostRowBytes) return
+  throw new PlanError('PLAN_OPTION', `maxRowBytes: expected an integer from 1 to ${mostRowBytes}, got ${maxRowBytes}`)
 }
 
 function checkColumns(columns: readonly number[]): void {

@@ -226,11 +226,19 @@ describe('a reader of CSV', () => {
       { columns: [0], delimiter: 'ab' },
       { columns: [0], delimiter: '\n' },
       { columns: [0], quote: 'é' },
+      { columns: [0], delimiter: '"' },
       { columns: [0], maxRowBytes: 0 },
     ]
     for (const options of refused) {
       expect(() => kernel.csvReader(options)).toThrow(expect.objectContaining({ code: 'PLAN_OPTION' }))
     }
+    const before = kernel.memoryBytes
+    for (let i = 0; i < 1000; i++) {
+      expect(() => kernel.csvReader({ columns: [0], quote: 'é' })).toThrow(
+        expect.objectContaining({ code: 'PLAN_OPTION' }),
+      )
+    }
+    expect(kernel.memoryBytes).toBe(before)
   })
 })
 
