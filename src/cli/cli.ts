@@ -1,6 +1,7 @@
 // What every command is given: where data and talk go, what the environment says, and the flags that all commands have.
 import type { Writable } from 'node:stream'
 import { InvalidArgumentError, type Command } from 'commander'
+import type { Logger } from '../engine/logger.ts'
 import { loadConfig, type ConfigOptions, type LoadedConfig } from '../config.ts'
 
 /** One call of the command line. Tests make their own. */
@@ -58,4 +59,16 @@ export function wholeNumber(least: number, most = Number.MAX_SAFE_INTEGER): (val
     const range = most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${most}`
     throw new InvalidArgumentError(`Expected a whole number ${range}.`)
   }
+}
+
+const levels = ['debug', 'info', 'warn', 'error'] as const
+
+/** Says what a mill or worker says, from a level up: a line each on stderr, with --json an object each. */
+export function loggerTo(cli: Cli, json: boolean, from: (typeof levels)[number] = 'debug'): Logger {
+  const write = (level: (typeof levels)[number]) => (message: string) => {
+    if (levels.indexOf(level) < levels.indexOf(from)) return
+    const time = new Date().toISOString()
+    say(cli, json ? JSON.stringify({ time, level, message }) : `${time} ${level.padEnd(5)} ${message}`)
+  }
+  return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') }
 }

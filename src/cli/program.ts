@@ -1,6 +1,7 @@
 // The command line as a whole: the commands, what they have in common, and how a call of it ends.
 import { Command, CommanderError } from 'commander'
 import { withCommonFlags, type Cli, type CommonFlags } from './cli.ts'
+import { demoCommand } from './demo/demo.ts'
 import { doctorCommand } from './doctor/doctor.ts'
 import { exitCodeOf, isInterruption, printError } from './exit.ts'
 import { runCommand } from './run.ts'
@@ -14,7 +15,7 @@ export function buildProgram(cli: Cli): Command {
     .version(version(), '--version', 'print the version')
     .enablePositionalOptions()
     .showSuggestionAfterError()
-  const commands = [runCommand(cli), workerCommand(cli), doctorCommand(cli), splitCommand(cli)]
+  const commands = [demoCommand(cli), runCommand(cli), workerCommand(cli), doctorCommand(cli), splitCommand(cli)]
   for (const command of [program, ...commands]) {
     command
       .helpOption('--help', 'print this')

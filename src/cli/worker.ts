@@ -2,12 +2,11 @@
 import { pathToFileURL } from 'node:url'
 import { Command } from 'commander'
 import type { Config } from '../config.ts'
-import type { Logger } from '../engine/logger.ts'
 import { defaultLeaseMs, remoteGroup, startWorker } from '../engine/worker.ts'
 import { modules } from '../mill/modules.ts'
 import { connectDeployment } from '../redis/connect.ts'
 import { redactUrl } from '../redis/url.ts'
-import { configOf, flagsOf, say, wholeNumber, withCommonFlags, type Cli, type CommonFlags } from './cli.ts'
+import { configOf, flagsOf, loggerTo, wholeNumber, withCommonFlags, type Cli, type CommonFlags } from './cli.ts'
 
 interface WorkerFlags extends CommonFlags {
   readonly executors?: number
@@ -75,12 +74,4 @@ function interruption(signal: AbortSignal): Promise<void> {
     if (signal.aborted) resolve()
     else signal.addEventListener('abort', () => resolve(), { once: true })
   })
-}
-
-function loggerTo(cli: Cli, json: boolean): Logger {
-  const write = (level: keyof Logger) => (message: string) => {
-    const time = new Date().toISOString()
-    say(cli, json ? JSON.stringify({ time, level, message }) : `${time} ${level.padEnd(5)} ${message}`)
-  }
-  return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') }
 }
