@@ -52,7 +52,7 @@ export function checkOptions({ workers, leaseMs, executorMemoryMb, checkpointEve
     if (value === undefined || (Number.isInteger(value) && (value as number) >= from)) continue
     throw new ConfigError(
       'CONFIG_INVALID',
-      `${name}: expected a whole number of at least ${from}, got ${String(value)}`,
+      `${name}: expected a whole number of at least ${from}, got ${JSON.stringify(value)}`,
     )
   }
 }

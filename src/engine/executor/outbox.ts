@@ -82,7 +82,7 @@ export class Outbox {
   readonly #chunks = new Map<string, OpenChunk>()
   #buffered = 0
   readonly #sending = new Set<Promise<void>>()
-  #broken: unknown
+  #broken: Error | undefined
 
   constructor(deployment: Deployment, catalogue: EffectCatalogue, place: OutboxPlace) {
     this.#deployment = deployment
@@ -180,7 +180,7 @@ export class Outbox {
     chunk.bytes = 0
     const sent = this.#deployment.call('stage', [key], [this.#place.ttlMs, field, value]).then(
       () => undefined,
-      (error: unknown) => {
+      (error: Error) => {
         this.#broken ??= error
       },
     )

@@ -1,4 +1,5 @@
 // The engine's side of one task while it runs in an executor: blocks in and out, effects, failures, counters.
+import { inspect } from 'node:util'
 import { BlockMissingError, type BlockStore, type BlockWriter } from '../../blocks/store.ts'
 import { encodeRecords } from '../../codec/frames.ts'
 import { RecordError } from '../../errors.ts'
@@ -170,7 +171,7 @@ export class RunningTask implements TaskContext {
   async seal(): Promise<void> {
     this.#parts.position.write(0, 0)
     for (let partition = 0; partition < this.#parts.partitionsOf(this.stage); partition++) this.output(partition)
-    await Promise.all([...this.#outputs.values()].map((block) => (block as BlockWriter).close()))
+    await Promise.all([...this.#outputs.values()].map((block) => block.close()))
     this.#flushFailures()
     await this.#failureFlush
     await this.#failureBlock?.close()
@@ -191,7 +192,7 @@ function portable(failure: Failure): Failure {
   try {
     const frame = encodeRecords([failure.record])
     if (frame.length <= 64 * 1024) return failure
-    return { ...failure, record: `${String(failure.record).slice(0, 1000)}... (${frame.length} bytes)` }
+    return { ...failure, record: `${inspect(failure.record).slice(0, 1000)}... (${frame.length} bytes)` }
   } catch {
     return { ...failure, record: Object.prototype.toString.call(failure.record) }
   }
