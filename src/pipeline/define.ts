@@ -13,7 +13,7 @@ import type { TextStep } from './text.ts'
 export interface ReadBatch {
   readonly batch: Batch
   /** Where record `index` of this batch came from, for error messages: `file:line`, a key. */
-  place?(index: number): string | Promise<string>
+  readonly place?: (index: number) => string | Promise<string>
 }
 
 /** What definitions see of the client when a pipeline is about to run. */
@@ -109,6 +109,8 @@ export interface MergeContext extends RunContext {
   /** How many tasks wrote; read them in order, that makes results deterministic. */
   readonly tasks: number
   readonly partition: number
+  /** False where a record failed and the run asked for all or nothing. */
+  readonly mayPublish: () => Promise<boolean>
   /** The records that task `task` wrote for this partition. */
   read(task: number): AsyncIterable<readonly unknown[]>
   /** The same as they were written: columns where they are. */

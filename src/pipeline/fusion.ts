@@ -147,12 +147,7 @@ export class Chain {
       else if (step.shape === 'tap' || (step.shape === 'filter' && result)) put(item, i)
       else if (step.shape === 'key') put([result, item], i)
       else if (step.shape === 'flat') {
-        try {
-          if (isOpened(result)) for (const value of result) put(value, i)
-          else put(result, i)
-        } catch (thrown) {
-          this.#fail(index, item, originOf(i), thrown)
-        }
+        for (const value of opened(result, this.#fail, index, item, originOf(i))) put(value, i)
       }
     }
     await this.#run(index + 1, values, nextOrigins, 0, values.length)
@@ -236,10 +231,12 @@ function opened(value: unknown, fail: Fail, step: number, input: unknown, origin
   const values: unknown[] = []
   try {
     for (const item of value) values.push(item)
+    return values
   } catch (thrown) {
+    // As with an async one, a record that failed half way gives nothing.
     fail(step, input, origin, thrown)
+    return []
   }
-  return values
 }
 
 function compile(steps: readonly BoundStep[], first: number, last: number, fail: Fail): Loop {

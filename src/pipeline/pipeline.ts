@@ -179,7 +179,8 @@ export interface Pipeline<T, W extends With = readonly []> {
   write(f: (record: T, ...values: W) => WriteCommands | PromiseLike<WriteCommands>): PipelineSink
   /**
    * A sorted set of `{ key, value }`, `{ member, score }` or `[member, score]` records.
-   * `replace` (default) publishes the whole set at once, or nothing where the execution fails; `add` adds to the scores.
+   * `replace` (default) publishes the whole set at once, or nothing where the execution fails or (unless errors are
+   * skipped) a record does; `add` adds to the scores.
    */
   toSortedSet(this: Pipeline<ScoreRecord, W>, key: string, options?: SinkOptions): PipelineSink
   /** A hash of `{ key, value }` or `[field, value]` records, or of the properties of other objects. Modes as toSortedSet. */

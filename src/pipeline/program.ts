@@ -38,6 +38,8 @@ export interface StageProgram {
 }
 
 export interface PipelineProgram {
+  /** A failed record fails the whole run, so that a sink that publishes at once publishes nothing. */
+  readonly strict: boolean
   readonly stages: readonly StageProgram[]
 }
 

@@ -73,7 +73,7 @@ export async function start<T>(
   const handle = await engine.submit(
     {
       kind: 'pipeline',
-      program: encodeProgram({ stages: staged.stages }),
+      program: encodeProgram({ strict: !('onError' in options), stages: staged.stages }),
       ...(code === undefined ? {} : { code }),
       stages: specsOf(staged.stages),
       uploads: splits.uploads ?? 0,

@@ -30,7 +30,7 @@ class PipelineRunner implements TaskRunner {
     }
     const values = new Map<number, unknown>()
     for (const [index, loading] of this.#values) values.set(index, await loading)
-    await new StageTask(stage, this.#program, this.#environment, values, task).run()
+    await new StageTask(stage, this.#plan.strict, this.#program, this.#environment, values, task).run()
   }
 
   async close(): Promise<void> {

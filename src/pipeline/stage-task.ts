@@ -40,6 +40,7 @@ interface Pending {
 /** Runs one task: batches from its source, through the fused chain, into its collector. */
 export class StageTask {
   readonly #stage: StageProgram
+  readonly #strict: boolean
   readonly #program: Program
   readonly #environment: Environment
   readonly #values: ReadonlyMap<number, unknown>
@@ -51,12 +52,14 @@ export class StageTask {
 
   constructor(
     stage: StageProgram,
+    strict: boolean,
     program: Program,
     environment: Environment,
     values: ReadonlyMap<number, unknown>,
     task: TaskContext,
   ) {
     this.#stage = stage
+    this.#strict = strict
     this.#program = program
     this.#environment = environment
     this.#values = values
@@ -249,6 +252,7 @@ export class StageTask {
     const merging: MergeContext = {
       ...context,
       tasks: this.#task.tasksOf(source.stage),
+      mayPublish: async () => !this.#strict || (await this.#task.failed()) === 0,
       partition: this.#task.task,
       read: (task) => this.#records(source.stage, task),
       batches: (task) => this.#blocks(source.stage, task),

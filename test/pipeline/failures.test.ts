@@ -106,7 +106,7 @@ describe('a record that fails', () => {
           bad(n)
         }),
       ),
-    ).toEqual([1, 2, 3])
+    ).toEqual([1, 3])
     expect(await check(records.sort((a, b) => a - bad(b)).count())).toEqual([3])
   })
 

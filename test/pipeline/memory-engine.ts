@@ -78,7 +78,9 @@ export class MemoryEngine implements ExecutionEngine {
       const all = Array.from({ length: tasks }, (_, i) => i)
       const failed: Failure[][] = all.map(() => [])
       for (const task of this.#options.order?.(all) ?? all) {
-        await runner.run(this.#context(id, stage, task, partitions, submission, failed[task] as Failure[]))
+        await runner.run(
+          this.#context(id, stage, task, partitions, submission, failed[task] as Failure[], () => failures.length),
+        )
       }
       failures.push(...failed.flat())
     }
@@ -116,6 +118,7 @@ export class MemoryEngine implements ExecutionEngine {
     partitions: number,
     submission: Submission,
     failures: Failure[],
+    failed: () => number,
   ): TaskContext {
     const { blocks, effects } = this
     const guard = this.#options.guard
@@ -146,6 +149,7 @@ export class MemoryEngine implements ExecutionEngine {
       fail: (failure) => {
         failures.push(structuredClone(failure))
       },
+      failed: async () => failed(),
       count: () => undefined,
     }
   }

@@ -1,7 +1,7 @@
 // keys(pattern, options): the keyspace of each shard by SCAN, filtered by pattern and type on the server, with values read
 // in pipelined batches. A key that SCAN gives twice within a split is one record.
 import type { Argument, Deployment, Reply } from '../../redis/deployment.ts'
-import { PlanError } from '../../errors.ts'
+import { GearmillError } from '../../errors.ts'
 import { type ReadBatch, type RunContext, defineReader } from '../define.ts'
 import { type ValueType, readValues, valueTypes } from './values.ts'
 import { textOfReply } from './decode.ts'
@@ -60,7 +60,7 @@ export const keys = defineReader({
     }
     await deployment.refresh()
     if (slotsOf(deployment, shard) !== before) {
-      throw new PlanError('PLAN_OPTION', `slots of shard ${shard} moved while its keys were read`)
+      throw new GearmillError('EXECUTION_TOPOLOGY', `slots of shard ${shard} moved while its keys were read`)
     }
   },
 })

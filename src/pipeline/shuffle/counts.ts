@@ -180,22 +180,24 @@ function countsOf(pairs: readonly (readonly [unknown, unknown])[]): Batch {
   return { kind: 'records', records: pairs.map(([key, value]) => ({ key, value })) }
 }
 
-/** Drains a counter in the order of its keys. */
+/** Drains a counter in the order of its keys: columns, or records where lone surrogates lie between other keys. */
 function* sortedCounts(counter: Counter): Generator<Batch> {
   const { partitions, apart } = counter.drain({ sorted: true })
-  for (const { keys, values } of partitions) {
-    for (const batch of framesOf(keys, values)) yield { ...batch, kind: 'counts' }
-  }
-  if (apart.length > 0) yield countsOf(apart.toSorted(byText))
+  const batches = partitions.flatMap(({ keys, values }) => [...framesOf(keys, values)])
+  if (apart.length === 0) for (const batch of batches) yield { ...batch, kind: 'counts' }
+  else yield countsOf(sortedWith(batches, apart))
 }
 
 /** The same as `[key, count]` records in one order, to be merged with others. */
-function* sortedPairs(counter: Counter): Generator<unknown[]> {
+function* sortedPairs(counter: Counter): Generator<readonly unknown[]> {
   const { partitions, apart } = counter.drain({ sorted: true })
-  const pairs = partitions.flatMap(({ keys, values }) =>
-    [...framesOf(keys, values)].flatMap((batch) => toRecords(batch)),
-  )
-  // Lone surrogates lie between other keys.
-  if (apart.length === 0) yield pairs
-  else yield [...pairs, ...apart].sort(byText)
+  const batches = partitions.flatMap(({ keys, values }) => [...framesOf(keys, values)])
+  if (apart.length === 0) for (const batch of batches) yield toRecords(batch)
+  else yield sortedWith(batches, apart)
+}
+
+type Pair = readonly [key: string, count: number]
+
+function sortedWith(batches: readonly PairBatch[], apart: readonly Pair[]): readonly Pair[] {
+  return [...(batches.flatMap((batch) => toRecords(batch)) as Pair[]), ...apart].sort(byText)
 }

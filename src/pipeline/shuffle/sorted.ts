@@ -4,11 +4,9 @@ import { compareValues } from '../../codec/compare.ts'
 import type { Collector, MergeContext, ShuffleContext } from '../define.ts'
 import { FrameWriter } from './frames.ts'
 import { type Compare, type Source, Scratch, mergeSorted } from './runs.ts'
-import { refuserOf } from './table.ts'
+import { type Budget, refuserOf, tableBudget } from './table.ts'
 import { Weight } from './weight.ts'
 
-const budgetBytes = 64 * 1024 * 1024
-const budgetRecords = 500_000
 const batchSize = 1024
 
 /** Throws PLAN_RECORD for a value that has no place in an order, before it can spoil a sort. */
@@ -22,6 +20,7 @@ export function checkOrder(value: unknown): void {
 export class SortCollector implements Collector {
   readonly #compare: Compare
   readonly #keyOf: ((record: unknown) => unknown) | undefined
+  readonly #budget: Budget
   readonly #writer: FrameWriter
   readonly #scratch: Scratch
   readonly #runs: Source[] = []
@@ -30,7 +29,13 @@ export class SortCollector implements Collector {
   #bytes = 0
 
   /** @param keyOf what is compared of a record, where that is by the order of all values */
-  constructor(context: ShuffleContext, compare: Compare, keyOf?: (record: unknown) => unknown) {
+  constructor(
+    context: ShuffleContext,
+    compare: Compare,
+    keyOf?: (record: unknown) => unknown,
+    budget: Budget = tableBudget,
+  ) {
+    this.#budget = budget
     this.#compare = compare
     this.#keyOf = keyOf
     this.#writer = new FrameWriter(() => context.task.output(0), refuserOf(context))
@@ -44,7 +49,8 @@ export class SortCollector implements Collector {
   }
 
   drain(): Promise<void> | undefined {
-    return this.#bytes < budgetBytes && this.#records.length < budgetRecords ? undefined : this.#spill()
+    const { bytes, keys } = this.#budget
+    return this.#bytes < bytes && this.#records.length < keys ? undefined : this.#spill()
   }
 
   async #spill(): Promise<void> {

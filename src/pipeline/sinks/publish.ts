@@ -20,6 +20,7 @@ export async function publish(
   command: 'ZADD' | 'HSET',
   pairs: AsyncIterable<readonly (readonly [Argument, Argument])[]>,
 ): Promise<number> {
+  if (!(await context.mayPublish())) return 0
   const { task, environment } = context
   const { deployment, namespace } = environment
   const tag = slotTag(deployment.slotOf(target))

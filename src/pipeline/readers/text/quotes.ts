@@ -73,6 +73,7 @@ export async function rowStarts(
   size: number,
   borders: readonly number[],
   dialect: Dialect,
+  window = firstWindow,
 ): Promise<number[]> {
   const file = await open(path)
   try {
@@ -80,7 +81,7 @@ export async function rowStarts(
     // A row starts here.
     let known = first
     for (const border of borders) {
-      if (known < border) known = await nextRow(file, known, border, size, dialect)
+      if (known < border) known = await nextRow({ file, size, dialect, window }, known, border)
       starts.push(known)
     }
     return starts
@@ -89,14 +90,17 @@ export async function rowStarts(
   }
 }
 
-async function nextRow(
-  file: FileHandle,
-  known: number,
-  border: number,
-  size: number,
-  dialect: Dialect,
-): Promise<number> {
-  let state = await stateAt(file, known, border, dialect)
+interface Search {
+  readonly file: FileHandle
+  readonly size: number
+  readonly dialect: Dialect
+  /** How far it looks back at first. */
+  readonly window: number
+}
+
+async function nextRow(search: Search, known: number, border: number): Promise<number> {
+  const { file, size, dialect } = search
+  let state = await stateAt(search, known, border)
   // A row starts at the border itself behind a line feed that is not quoted.
   const [before] = await bytesAt(file, border - 1, border)
   if (before === lineFeed && state === 'start') return border
@@ -117,13 +121,13 @@ async function nextRow(
 }
 
 /** The state at `border`, where a row is known to start at `known`. */
-async function stateAt(file: FileHandle, known: number, border: number, dialect: Dialect): Promise<State> {
+async function stateAt({ file, dialect, window }: Search, known: number, border: number): Promise<State> {
   if (dialect.quote < 0) {
     const [before] = await bytesAt(file, border - 1, border)
     return before === lineFeed ? 'start' : 'plain'
   }
-  for (let window = firstWindow; border - window > known && window <= 16 * firstWindow; window *= 4) {
-    const bytes = await bytesAt(file, border - window, border)
+  for (let back = window; border - back > known && back <= 16 * window; back *= 4) {
+    const bytes = await bytesAt(file, border - back, border)
     const found = synchronized(bytes, dialect)
     if (found !== undefined) return stateAfter(found.state, bytes, found.at, bytes.length, dialect)
   }

@@ -3,7 +3,7 @@
 import { open } from 'node:fs/promises'
 import { PlanError } from '../../../errors.ts'
 
-const chunkBytes = 512 * 1024
+const defaultChunkBytes = 512 * 1024
 const singleByte = /^(utf-8|ibm866|iso-8859-.*|koi8-.*|macintosh|windows-(?!949).*|x-mac-cyrillic)$/
 
 /** How the bytes of a file become strings. */
@@ -52,23 +52,25 @@ export type Chunks = AsyncGenerator<Buffer>
 export class TextSource {
   readonly path: string
   readonly encoding: Encoding
+  readonly #chunkBytes: number
   // How many lines end before an offset, for the last offset that was asked for.
   #counted = { offset: 0, lines: 0 }
 
-  constructor(path: string, encoding: Encoding) {
+  constructor(path: string, encoding: Encoding, chunkBytes = defaultChunkBytes) {
     this.path = path
     this.encoding = encoding
+    this.#chunkBytes = chunkBytes
   }
 
   /** The file from an offset (0: after a byte order mark) on; offsets are those of the UTF-8 where the file is decoded. */
   chunks(from: number): Chunks {
-    return this.encoding.splittable ? rawChunks(this.path, from) : this.#decoded(from)
+    return this.encoding.splittable ? rawChunks(this.path, from, this.#chunkBytes) : this.#decoded(from)
   }
 
   /** Where the first character is: behind the byte order mark of UTF-8. */
   async start(): Promise<number> {
     if (this.encoding.name !== 'utf-8') return 0
-    for await (const chunk of rawChunks(this.path, 0)) {
+    for await (const chunk of rawChunks(this.path, 0, 4)) {
       return chunk[0] === 0xef && chunk[1] === 0xbb && chunk[2] === 0xbf ? 3 : 0
     }
     return 0
@@ -83,7 +85,7 @@ export class TextSource {
       skip -= bytes.length - rest.length
       return rest
     }
-    for await (const chunk of rawChunks(this.path, 0)) {
+    for await (const chunk of rawChunks(this.path, 0, this.#chunkBytes)) {
       const bytes = cut(decoder.decode(chunk, { stream: true }))
       if (bytes.length > 0) yield bytes
     }
@@ -108,7 +110,7 @@ export class TextSource {
   }
 }
 
-async function* rawChunks(path: string, from: number): Chunks {
+async function* rawChunks(path: string, from: number, chunkBytes: number): Chunks {
   const file = await open(path)
   try {
     for (let at = from; ;) {
