@@ -5,12 +5,11 @@ import {
   COUNTER_MEMORY,
   COUNTER_SIZE,
   COUNTER_TOKENS,
-  LOWER_ASCII,
-  LOWER_NONE,
   SPAN_BYTES,
   SPAN_DEFERRED,
   TOKENS_WHOLE,
 } from './layout.ts'
+import { loadLowerTable } from './lower.ts'
 import type { Block, TextMemory } from './module.ts'
 import { deferredTexts, type Staging, stagedValues } from './staging.ts'
 import { planTokens, type TokenOptions, type TokenPlan } from './tokens.ts'
@@ -56,6 +55,7 @@ export class Counter {
     this.#staging = staging
     this.#plan = planTokens(options)
     this.#keys = options.keys ?? true
+    if (this.#plan.lower) loadLowerTable(memory)
     this.#separator = memory.alloc(this.#plan.separator.length)
     memory.bytes.set(this.#plan.separator, this.#separator.address)
     this.#address = memory.exports.counterNew(this.#keys ? 1 : 0) >>> 0
@@ -185,7 +185,7 @@ export class Counter {
 
   /** Adds the tokens of values that are in WebAssembly memory, and may change their bytes. For readers. */
   addSpans(spans: number, count: number): void {
-    const { exports, words } = this.#memory
+    const { words } = this.#memory
     let deferred = count
     if (this.#plan.scripted) {
       for (let i = 0; i < count; i++) {
@@ -193,7 +193,7 @@ export class Counter {
         words[word] = (words[word] as number) + SPAN_DEFERRED
       }
     } else {
-      deferred = exports.prepare(spans, count, this.#plan.lower ? LOWER_ASCII : LOWER_NONE)
+      deferred = this.#prepare(spans, count)
       this.#count(spans, count)
     }
     if (deferred === 0) return
@@ -201,7 +201,7 @@ export class Counter {
   }
 
   #addGroup(texts: readonly string[]): void {
-    const { joint, respell, scripted } = this.#plan
+    const { joint, scripted } = this.#plan
     if (scripted) {
       for (const text of texts) this.#addInScript(text)
       return
@@ -214,11 +214,19 @@ export class Counter {
     } else if (isAscii) {
       this.#staging.cut(texts)
       this.addSpans(spans, texts.length)
-    } else if (joint !== undefined && respell !== undefined && joined.isWellFormed()) {
-      if (this.#plan.lower) this.#staging.text(texts.map(respell).join(joint))
+    } else if (joint !== undefined && joined.isWellFormed() && this.#prepare(spans, 1) === 0) {
       this.#count(spans, 1)
     } else {
-      for (const text of texts) this.#addInScript(text)
+      for (const text of texts) this.#addText(text)
+    }
+  }
+
+  #addText(text: string): void {
+    this.#staging.text(text)
+    if (text.isWellFormed() && this.#prepare(this.#staging.spans.address, 1) === 0) {
+      this.#count(this.#staging.spans.address, 1)
+    } else {
+      this.#addInScript(text)
     }
   }
 
@@ -242,6 +250,11 @@ export class Counter {
   #addApart(key: string, value: number): void {
     if (this.#keys) this.#apart.set(key, (this.#apart.get(key) ?? 0) + value)
     this.#apartTokens += value
+  }
+
+  /** Makes values ready to be cut; returns how many of them are left to JavaScript. */
+  #prepare(spans: number, count: number): number {
+    return this.#memory.exports.prepare(spans, count, this.#plan.lower ? 1 : 0)
   }
 
   #count(spans: number, count: number, mode = this.#plan.mode): void {

@@ -5,7 +5,8 @@
 import { PlanError } from '../../errors.ts'
 import { ColumnBuilder, type TextColumn } from './column.ts'
 import { Counter, type CounterOptions } from './counter.ts'
-import { LOWER_ASCII, LOWER_NONE, SPAN_BYTES, TOKENS_WHOLE } from './layout.ts'
+import { SPAN_BYTES, TOKENS_WHOLE } from './layout.ts'
+import { loadLowerTable } from './lower.ts'
 import { type Block, TextMemory } from './module.ts'
 import { type CsvOptions, RowReader } from './reader.ts'
 import { deferredTexts, Staging } from './staging.ts'
@@ -82,6 +83,7 @@ export class TextKernel {
 
   #transform(column: TextColumn, plan: TokenPlan): TextColumn {
     const { exports } = this.#memory
+    if (plan.lower) loadLowerTable(this.#memory)
     this.#separator = this.#memory.atLeast(this.#separator, plan.separator.length)
     this.#memory.bytes.set(plan.separator, this.#separator.address)
     exports.setSeparator(this.#separator.address, plan.separator.length)
@@ -91,7 +93,7 @@ export class TextKernel {
     const spans = this.#staging.spans.address
     this.#staging.column(column, (first, count) => {
       const size = (column.offsets[first + count] as number) - (column.offsets[first] as number)
-      const deferred = exports.prepare(spans, count, plan.lower ? LOWER_ASCII : LOWER_NONE)
+      const deferred = exports.prepare(spans, count, plan.lower ? 1 : 0)
       if (deferred === 0) {
         this.#write(builder, spans, count, size, plan.mode)
         return

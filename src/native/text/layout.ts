@@ -15,10 +15,6 @@ export const TOKENS_BYTE = 1
 export const TOKENS_BYTES = 2
 export const TOKENS_WORDS = 3
 
-/** What happens to a value before it becomes tokens. */
-export const LOWER_NONE = 0
-export const LOWER_ASCII = 1
-
 /** Fields of a counter, as byte offsets. */
 export const COUNTER_TABLE = 0
 export const COUNTER_BITS = 4

@@ -18,6 +18,7 @@ export interface TextExports {
   scanCsv(scanner: number, spans: number, problems: number): number
   scanLines(scanner: number, spans: number): number
   prepare(spans: number, count: number, lower: number): number
+  setLowerTable(address: number): void
   setSeparator(address: number, length: number): void
   countTokens(counter: number, spans: number, count: number, mode: number): number
   columnTokens(bytes: number, offsets: number, spans: number, count: number, mode: number): number

@@ -16,7 +16,6 @@ import {
   CSV_ROW,
   CSV_SKIPPING,
   CSV_WANTED,
-  LOWER_NONE,
   PROBLEM_BYTES,
   PROBLEM_GARBAGE,
   PROBLEM_LONG,
@@ -249,7 +248,7 @@ export class RowReader {
   #extract(builder: ColumnBuilder, spans: number, count: number): void {
     const memory = this.#memory
     const { exports } = memory
-    const deferred = exports.prepare(spans, count, LOWER_NONE)
+    const deferred = exports.prepare(spans, count, 0)
     if (deferred > 0) {
       const texts = new Map(deferredTexts(memory, spans, count))
       const { bytes, words } = memory

@@ -37,7 +37,7 @@ export interface TokenPlan {
 export function planTokens(options: TokenOptions): TokenPlan {
   const { tokens, lower } = options
   const cut = cutter(tokens)
-  const joint = jointOf(tokens)
+  const joint = jointOf(tokens, lower)
   const inScript = scriptOf(cut, lower)
   const separator = new TextEncoder().encode(typeof tokens === 'object' ? tokens.split : '')
   return {
@@ -83,9 +83,12 @@ function isCaseless(text: string): boolean {
   return text.toLowerCase() === text && text.toUpperCase() === text
 }
 
-// A separator of several characters may begin in one text and end in the next; a single character cannot.
-function jointOf(tokens: Tokens): string | undefined {
+// A separator of several characters may begin in one text and end in the next; a single character cannot. One that is
+// lower-cased together with the texts would be no separator any more.
+function jointOf(tokens: Tokens, lower: TokenOptions['lower']): string | undefined {
   if (tokens === 'words') return ' '
   if (tokens === 'none') return undefined
-  return Array.from(tokens.split).length === 1 ? tokens.split : undefined
+  const { split } = tokens
+  const stays = lower === undefined || split.toLowerCase() === split
+  return stays && Array.from(split).length === 1 ? split : undefined
 }

@@ -35,17 +35,14 @@ function counted(options: TokenOptions, add: (counter: Counter) => void): Map<st
   }
 }
 
-const options = fc.record(
-  {
-    tokens: fc.constantFrom<TokenOptions['tokens'][]>(
-      'none',
-      'words',
-      ...[' ', ',', 'a', 'A', 'aa', ', ', 'é', 'É', 'Σ', '.', '→', '\ufffd', '\u0307'].map((split) => ({ split })),
-    ),
-    lower: fc.constantFrom<('before' | 'after')[]>('before', 'after'),
-  },
-  { requiredKeys: ['tokens'] },
-)
+const separators = [' ', ',', 'a', 'A', 'aa', ', ', 'é', 'É', 'Σ', 'σ', '.', '→', '\ufffd', '\u0307']
+const allTokens: TokenOptions['tokens'][] = ['none', 'words', ...separators.map((split) => ({ split }))]
+const allOptions = allTokens.flatMap((tokens): TokenOptions[] => [
+  { tokens },
+  { tokens, lower: 'before' },
+  { tokens, lower: 'after' },
+])
+const options = fc.constantFrom(...allOptions)
 
 function tokensOf(value: string, { tokens, lower }: TokenOptions): string[] {
   const whole = lower === 'before' ? value.toLowerCase() : value
@@ -89,6 +86,40 @@ describe('a counter', () => {
       }),
       { numRuns: 400 },
     )
+  })
+
+  it('does so for all ways to make tokens', () => {
+    const texts = [
+      '',
+      '',
+      'aAaA',
+      'Aa, B',
+      'ÉéÉ',
+      'ΑΣ',
+      'ΑΣ.Β ΣΣ',
+      'σΣ',
+      'İ\u0307',
+      '\ufffd→',
+      'K, Ⱥ',
+      '\ud83d A',
+      '🎉 𐐀',
+    ]
+    for (const how of allOptions) {
+      for (const [first, last] of [
+        [0, 4],
+        [2, 5],
+        [4, 9],
+        [0, texts.length],
+      ]) {
+        const some = texts.slice(first, last)
+        const expected = countsOf(some.flatMap((value) => tokensOf(value, how)))
+        expect(counted(how, (counter) => counter.addStrings(some))).toEqual(expected)
+        const formed = some.filter((value) => value.isWellFormed())
+        expect(counted(how, (counter) => counter.addColumn(textColumn(formed)))).toEqual(
+          countsOf(formed.flatMap((value) => tokensOf(value, how))),
+        )
+      }
+    }
   })
 
   it('does not join the halves of a surrogate pair that are two strings', () => {

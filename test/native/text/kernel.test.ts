@@ -54,6 +54,27 @@ describe('operations on columns', () => {
     )
   })
 
+  it('lower-case every character of Unicode', () => {
+    const characters: string[] = []
+    for (let code = 0; code <= 0x10ffff; code++) {
+      if (code < 0xd800 || code > 0xdfff) characters.push(String.fromCodePoint(code))
+    }
+    for (let from = 0; from < characters.length; from += 1 << 16) {
+      const some = characters.slice(from, from + (1 << 16))
+      const { bytes } = kernel.lower(textColumn(some))
+      expect(Buffer.from(bytes).equals(bytesOf(some.map((value) => value.toLowerCase()).join('')))).toBe(true)
+    }
+  })
+
+  it('lower-case to no character that could be a separator without a case', () => {
+    for (let code = 0; code <= 0xffff; code++) {
+      const character = String.fromCharCode(code)
+      const lower = character.toLowerCase()
+      if (lower.length > 1 || lower === character) continue
+      expect(lower.toUpperCase()).not.toBe(lower)
+    }
+  })
+
   it('replace bytes that are not UTF-8 as TextDecoder does, before anything else', () => {
     fc.assert(
       fc.property(fc.array(damaged, { maxLength: 8 }), separator, (values, by) => {

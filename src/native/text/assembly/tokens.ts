@@ -6,13 +6,13 @@ import {
   COUNTER_BITS,
   COUNTER_TABLE,
   COUNTER_TOKENS,
-  LOWER_ASCII,
   SPAN_BYTES,
   SPAN_DEFERRED,
   TOKENS_BYTE,
   TOKENS_BYTES,
   TOKENS_WORDS,
 } from '../layout'
+import { lowerUtf8 } from './lower'
 import { Scan, isAscii, lowerAscii } from './scan'
 import { ENTRY_SHIFT, Hash, addOne, hashLong, metaOf, reserve } from './table'
 import { isUtf8 } from './utf8'
@@ -45,7 +45,7 @@ export function setSeparator(at: usize, length: u32): void {
 
 /**
  * Makes values ready: lower-cases them in place where asked, and marks those that WebAssembly must leave alone (invalid
- * UTF-8; not ASCII where lower-casing is asked) as deferred. Returns the number of these.
+ * UTF-8; text that lowerUtf8 does not know) as deferred. Returns the number of these.
  */
 export function prepare(spans: usize, count: u32, lower: u32): u32 {
   let deferred: u32 = 0
@@ -54,8 +54,8 @@ export function prepare(spans: usize, count: u32, lower: u32): u32 {
     const at: usize = load<u32>(span)
     const length = load<u32>(span, 4)
     if (isAscii(at, length)) {
-      if (lower == LOWER_ASCII) lowerAscii(at, length)
-    } else if (lower == LOWER_ASCII || !isUtf8(at, length)) {
+      if (lower != 0) lowerAscii(at, length)
+    } else if (!isUtf8(at, length) || (lower != 0 && !lowerUtf8(at, length))) {
       store<u32>(span, length | SPAN_DEFERRED, 4)
       deferred++
     }
