@@ -1,30 +1,20 @@
 // Encodes functions and classes: their source, the values of the names they use, and their own properties.
-import { createRequire, isBuiltin } from 'node:module'
-import { dirname, sep } from 'node:path'
 import { types } from 'node:util'
 import type { MethodDefinition } from 'acorn'
-import { dataOf, globalNames, rareBuiltinReference, unnamed } from './builtins.ts'
+import { dataOf, globalNames, unnamed } from './builtins.ts'
 import type { Encoder } from './encoder.ts'
-import { inspector, type FunctionDetails } from './inspector.ts'
+import { inspector, uninitialised, variableIn, type FunctionDetails } from './inspector.ts'
 import { importer, LiteralTable } from './literals.ts'
 import type { ImportedName } from './module-names.ts'
 import { lockOf } from './objects.ts'
-import { ownModule } from './own-code.ts'
-import { isInPackage, packageNameOf, specifierOf, versionFrom, vitePackage } from './packages.ts'
+import { isInPackage, specifierOf } from './packages.ts'
 import { property, refuse, variable, type Path } from './refuse.ts'
 import { hasPrivateMembers, scriptOf, type Entry, type Script } from './script.ts'
+import { memberName, References, type Known } from './references.ts'
 import { sharedCells, type Captured } from './shared-variables.ts'
 import { computedMethods, keyNames, shapeOf, viteDynamicImport, type FreeName } from './shape.ts'
 import { declaringScope, isAlwaysDefined, isClass } from './syntax.ts'
 import type { Binding, Common, Property, Slot } from './wire.ts'
-
-/** A live function, found in its script. */
-interface Known {
-  readonly script: Script
-  readonly entry: Entry
-  readonly details: FunctionDetails
-  readonly text: string
-}
 
 interface FunctionRecord {
   readonly id: number
@@ -55,20 +45,21 @@ const isNativeText = (text: string): boolean => text.endsWith('{ [native code] }
 
 export class FunctionEncoder {
   readonly literals = new LiteralTable()
-  readonly packages = new Map<string, string>()
   readonly cells: Slot[] = []
   readonly #encoder: Encoder
   readonly #details = new Map<object, FunctionDetails>()
   readonly #known = new Map<object, Known | undefined>()
   readonly #records: FunctionRecord[] = []
-  /** Exports of packages that modules got by import, so that they are recognised wherever they turn up. */
-  readonly #imported = new Map<object, () => Slot>()
-  readonly #modulesSeen = new Set<Script>()
-  /** Versions of packages that may turn out to be used: specifier -> name and version. */
-  readonly #candidates = new Map<string, readonly [string, string]>()
+  readonly #references: References
 
   constructor(encoder: Encoder) {
     this.#encoder = encoder
+    this.#references = new References(encoder)
+  }
+
+  /** npm packages that the captured code imports: name -> version. */
+  get packages(): ReadonlyMap<string, string> {
+    return this.#references.packages()
   }
 
   #inspect(value: object): FunctionDetails {
@@ -89,8 +80,8 @@ export class FunctionEncoder {
       if (details.location !== undefined) {
         const script = scriptOf(details.location.scriptId)
         const entry = script.find(text, details.location.line, details.location.column)
-        if (entry !== undefined) known = { script, entry, details, text }
-        this.#noteImports(script, details)
+        if (entry !== undefined) known = { script, entry, details }
+        this.#references.note(script, details)
       }
     }
     this.#known.set(value, known)
@@ -111,100 +102,14 @@ export class FunctionEncoder {
     return node !== undefined && isClass(node) && hasPrivateMembers(node)
   }
 
-  /** The name by which the worker has this function: an export of a package, or of Gearmill. */
+  /** The name by which the worker has this function: an export of Node, of a package, or of Gearmill. */
   reference(value: object): Slot | undefined {
-    if (isNativeText(textOf(value))) return this.#rare(value)
-    const known = this.#find(value)
-    if (known?.script.url.startsWith('node:')) return this.#rare(value)
-    const imported = this.#imported.get(value)
-    if (imported !== undefined) return imported()
-    if (known?.script.path === undefined) return undefined
-    const { path } = known.script
-    const own = ownModule(path)
-    if (own === undefined && !isInPackage(path)) return undefined
-    const exportedName = this.#exportedName(known, value)
-    if (own !== undefined) {
-      return exportedName && ['m', this.#encoder.module({ how: 'gearmill', specifier: own }), exportedName]
-    }
-    const specifier = specifierOf(path)
-    if (exportedName !== undefined && specifier !== undefined) {
-      return this.#packageSlot('import', specifier, path, exportedName)
-    }
-    const required = requiredName(value, path)
-    return required && this.#packageSlot('require', required.specifier, path, required.name)
-  }
-
-  #rare(value: object): Slot | undefined {
-    const reference = rareBuiltinReference(value)
-    return reference && this.#encoder.builtin(reference)
+    return this.#references.ofFunction(value, isNativeText(textOf(value)) ? undefined : this.#find(value))
   }
 
   /** The export of a package that this object is, if it came in by an import. */
   packageReference(value: object): Slot | undefined {
-    return this.#imported.get(value)?.()
-  }
-
-  #exportedName({ script, details }: Known, value: object): string | undefined {
-    for (const [outside, local] of script.exported()) {
-      if (details.scopes.some((each) => Object.hasOwn(each, local) && each[local] === value)) return outside
-    }
-    return undefined
-  }
-
-  #noteImports(script: Script, details: FunctionDetails): void {
-    if (this.#modulesSeen.has(script)) return
-    this.#modulesSeen.add(script)
-    for (const [local, imported] of script.imports) {
-      const scope = details.scopes.findLast((each) => Object.hasOwn(each, local))
-      const value = scope?.[local]
-      if ((typeof value !== 'object' && typeof value !== 'function') || value === null) continue
-      const reference = this.#importSlot(script, imported)
-      if (reference === undefined) continue
-      if (imported.name !== '*') {
-        this.#imported.set(value, () => reference(imported.name))
-        continue
-      }
-      // What stands for the namespace in vite's and the compilers' output is theirs, not the package's.
-      const isImitation = imported.how === 'vite' || imported.wrapped === true
-      if (!isImitation) this.#imported.set(value, () => reference('*'))
-      for (const name of Object.keys(value)) {
-        const member: unknown = Reflect.get(value, name)
-        if ((typeof member !== 'function' && typeof member !== 'object') || member === null) continue
-        if (!this.#imported.has(member)) this.#imported.set(member, () => reference(memberName(imported, value, name)))
-      }
-    }
-  }
-
-  /** How the worker reaches the exports of an imported module; undefined for local modules, which go by value. */
-  #importSlot(script: Script, { specifier, how }: ImportedName): ((name: string) => Slot) | undefined {
-    const encoder = this.#encoder
-    const place = script.path === undefined ? process.cwd() : dirname(script.path)
-    const wanted = how === 'vite' ? vitePackage(specifier, place) : specifier
-    if (wanted === undefined) return undefined
-    const self = /^gearmill(?:\/(.+))?$/.exec(wanted)
-    if (self !== null) {
-      const own = self[1] === undefined ? 'index' : `${self[1]}/index`
-      return (name) => ['m', encoder.module({ how: 'gearmill', specifier: own }), name]
-    }
-    const isNode = packageNameOf(wanted) === undefined
-    if (isNode && !isBuiltin(wanted)) return undefined
-    const kind = how === 'require' ? 'require' : 'import'
-    if (!isNode && !this.#notePackage(wanted, place)) return undefined
-    const id = isNode && !wanted.startsWith('node:') ? `node:${wanted}` : wanted
-    return (name) => ['m', encoder.module({ how: kind, specifier: id }), name]
-  }
-
-  #notePackage(specifier: string, place: string): boolean {
-    const name = packageNameOf(specifier)
-    const version = name && versionFrom(name, place)
-    if (name === undefined || version === undefined) return false
-    this.#candidates.set(specifier, [name, version])
-    return true
-  }
-
-  #packageSlot(how: 'import' | 'require', specifier: string, path: string, name: string): Slot | undefined {
-    if (!this.#notePackage(specifier, dirname(path))) return undefined
-    return ['m', this.#encoder.module({ how, specifier }), name]
+    return this.#references.ofObject(value)
   }
 
   /** Whether a member of a class was made by its source, so that evaluating the source makes it again. */
@@ -293,7 +198,7 @@ export class FunctionEncoder {
     const { body, wrapper } = script.moduleScope
     const isModuleLevel = declaredBy !== undefined && (declaredBy === body || declaredBy === wrapper)
     const isWrapper = declaredBy === undefined || declaredBy === wrapper
-    const value = scope?.[name]
+    const value = scope && variableIn(scope, name)
     if (wrapperNames.has(name) && isWrapper && scope !== undefined) {
       if (name === 'exports' && free.members !== null && typeof value === 'object' && value !== null) {
         return fixed(this.#encoder.namespace(value, free.members, path))
@@ -308,7 +213,8 @@ export class FunctionEncoder {
       const slot = this.#resolveImport(imported, value, free, script, path)
       if (slot !== undefined) return fixed(slot)
     }
-    if (value === undefined && declaredBy !== undefined && isAlwaysDefined(declaredBy, name)) {
+    const isUnset = value === undefined && declaredBy !== undefined && isAlwaysDefined(declaredBy, name)
+    if (isUnset || value === uninitialised) {
       throw refuse('CAPTURE_UNKNOWN', path, 'it has no value yet')
     }
     if (scope === undefined) return this.#resolveGlobal(name, free, declaredBy !== undefined, path)
@@ -316,7 +222,7 @@ export class FunctionEncoder {
   }
 
   #resolveImport(imported: ImportedName, value: unknown, free: FreeName, script: Script, path: Path): Slot | undefined {
-    const reference = this.#importSlot(script, imported)
+    const reference = this.#references.imports(script, imported)
     if (reference === undefined) {
       // Of a local module only what is used travels.
       if (imported.name !== '*' || free.members === null || !isNamespace(value, imported)) return undefined
@@ -402,10 +308,6 @@ export class FunctionEncoder {
         ...record.extras,
       }
     }
-    for (const { specifier } of this.#encoder.modules) {
-      const candidate = this.#candidates.get(specifier)
-      if (candidate !== undefined) this.packages.set(...candidate)
-    }
   }
 }
 
@@ -413,30 +315,7 @@ const isFilledPrototype = (prototype: object): boolean =>
   Reflect.ownKeys(prototype).some((key) => key !== 'constructor') ||
   (Object.hasOwn(prototype, 'constructor') && Reflect.getPrototypeOf(prototype) !== Object.prototype)
 
-/** In an imitation of a namespace `default` is the whole of a CommonJS module, unless that says that it was an ES module. */
-function memberName({ wrapped }: ImportedName, namespace: object, member: string): string {
-  return wrapped && member === 'default' && Reflect.get(namespace, '__esModule') !== true ? '*' : member
-}
-
 function isNamespace(value: unknown, { how }: ImportedName): value is object {
   if (typeof value !== 'object' || value === null) return false
   return how !== 'import' || types.isModuleNamespaceObject(value)
-}
-
-/** Where a loaded CommonJS package exports a value: looked for in the file that made it, then in the package's other ones. */
-function requiredName(value: object, path: string): { readonly specifier: string; readonly name: string } | undefined {
-  const cache = createRequire(import.meta.url).cache
-  const folder = path.slice(
-    0,
-    path.indexOf(sep, path.lastIndexOf(`${sep}node_modules${sep}`) + '/node_modules/'.length) + 1,
-  )
-  const files = [path, ...Object.keys(cache).filter((file) => file !== path && file.startsWith(folder))]
-  for (const file of files) {
-    const exported: unknown = cache[file]?.exports
-    if ((typeof exported !== 'object' && typeof exported !== 'function') || exported === null) continue
-    const name = exported === value ? '*' : Object.keys(exported).find((key) => dataOf(exported, key) === value)
-    const specifier = name === undefined ? undefined : specifierOf(file)
-    if (name !== undefined && specifier !== undefined) return { specifier, name }
-  }
-  return undefined
 }

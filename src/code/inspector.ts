@@ -4,8 +4,20 @@ import { createRequire } from 'node:module'
 import type { Runtime, Session } from 'node:inspector'
 import { CaptureError } from '../errors.ts'
 
-/** One scope's variables, a snapshot. */
+/** One scope's variables, a snapshot. Read it with `variableIn`. */
 export type Variables = Readonly<Record<string, unknown>>
+
+/** What `variableIn` gives for a variable that is not initialised yet. */
+export const uninitialised = Symbol('uninitialised')
+
+/** Before Node 24 V8 shows what is not initialised yet as undefined; since then even asking for it throws. */
+export function variableIn(scope: Variables, name: string): unknown {
+  try {
+    return scope[name]
+  } catch {
+    return uninitialised
+  }
+}
 
 export interface FunctionDetails {
   /** Undefined for native functions. */

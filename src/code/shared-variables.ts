@@ -1,7 +1,7 @@
 // Functions that were made in one scope share its variables. V8 shows each function a copy of its scopes, so which functions
 // share a scope has to be found: only for variables that a captured function assigns, as for others no one can tell.
 import type { AnyNode } from 'acorn'
-import type { Variables } from './inspector.ts'
+import { variableIn, type Variables } from './inspector.ts'
 import type { Entry } from './script.ts'
 import type { Slot } from './wire.ts'
 
@@ -29,7 +29,7 @@ function sameValues(a: Variables, b: Variables): boolean {
   const names = Object.keys(a)
   return (
     names.length === Object.keys(b).length &&
-    names.every((name) => Object.hasOwn(b, name) && Object.is(a[name], b[name]))
+    names.every((name) => Object.hasOwn(b, name) && Object.is(variableIn(a, name), variableIn(b, name)))
   )
 }
 
