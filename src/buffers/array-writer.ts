@@ -156,16 +156,11 @@ export class BufferWriter<T> {
 
   /** Writes what is left, waits for the disk, and puts the file at its path. Errors: `BUFFER_FILE`. */
   async close(): Promise<void> {
-    await this.finish()
-  }
-
-  /** As `close`; `beforeRename` runs when the file is complete, just before it is put at its path. */
-  async finish(beforeRename?: () => void): Promise<void> {
     this.#check()
     this.#done = true
     this.#writer.endSegment()
     const directory = { kind: 'array', schema: this.#schema, segments: this.#writer.entries }
-    await this.#writer.file.finish(directory, beforeRename)
+    await this.#writer.file.finish(directory)
   }
 
   /** Gives up and leaves no trace. Does nothing after `close`. */

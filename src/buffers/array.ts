@@ -58,12 +58,17 @@ export class BufferArray<T, V = View<T>> implements Iterable<V> {
     return this.#file.closed
   }
 
+  /** What tells this file from its successor at the same path. */
+  get inode(): number {
+    return this.#file.inode
+  }
+
   /** Size of the file. */
   get bytes(): number {
     return this.#file.bytes
   }
 
-  /** Whether a newer file was put at the path since this one was opened, by a rebuild. */
+  /** Whether a newer shared buffer takes the place of this file at its path, or is about to. */
   get superseded(): boolean {
     return this.#file.superseded
   }

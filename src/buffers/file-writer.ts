@@ -1,13 +1,13 @@
 // Writes a shared buffer beside its final path and renames it there when all of it is on the disk, so that a reader,
 // or a crash at any point, finds the old file or the new one.
 import { randomBytes } from 'node:crypto'
-import { closeSync, fsync, openSync, unlinkSync, writeSync } from 'node:fs'
+import { closeSync, fsync, openSync, readSync, unlinkSync, writeSync } from 'node:fs'
 import { open, rename } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { crc32 } from 'node:zlib'
 import { BufferError } from '../errors.ts'
-import { checkMachine, encodeHeader, HEADER_BYTES } from './header.ts'
+import { checkMachine, encodeHeader, HEADER_BYTES, startsAsBuffer, SUPERSEDED_AT } from './header.ts'
 
 /** Where a finished segment lies in the file. */
 export interface Extent {
@@ -59,7 +59,7 @@ export class FileWriter {
   }
 
   /** Writes directory and header, waits for the disk, and takes the place of the file at `path`. */
-  async finish(directory: object, beforeRename?: () => void): Promise<void> {
+  async finish(directory: object): Promise<void> {
     try {
       this.beginSegment()
       const text = Buffer.from(JSON.stringify(directory))
@@ -69,7 +69,7 @@ export class FileWriter {
       writeFully(this.fd, encodeHeader(header), 0)
       await promisify(fsync)(this.fd)
       this.#close()
-      beforeRename?.()
+      markSuperseded(this.path)
       await rename(this.temporary, this.path)
       this.#renamed = true
     } catch (cause) {
@@ -111,6 +111,24 @@ export class FileWriter {
 function writeFully(fd: number, bytes: Uint8Array, at: number): void {
   let done = 0
   while (done < bytes.byteLength) done += writeSync(fd, bytes, done, bytes.byteLength - done, at + done)
+}
+
+/**
+ * Tells those who have the file at `path` mapped that another one is about to take its place. It comes before the
+ * rename: a reader that sees the mark looks for the successor until it is there, so a crash in between costs time only.
+ */
+function markSuperseded(path: string): void {
+  let fd = -1
+  try {
+    fd = openSync(path, 'r+')
+    const start = Buffer.alloc(HEADER_BYTES)
+    if (readSync(fd, start, 0, HEADER_BYTES, 0) < HEADER_BYTES || !startsAsBuffer(start)) return
+    writeFully(fd, Uint8Array.of(1, 0, 0, 0), SUPERSEDED_AT)
+  } catch {
+    // There is none, or it may not be written: then nobody is told, and readers keep what they have.
+  } finally {
+    if (fd >= 0) closeSync(fd)
+  }
 }
 
 /** Makes a rename durable. Windows cannot; there the rename itself has to do. */

@@ -48,9 +48,13 @@ export function encodeHeader(header: Header): Buffer {
   return bytes
 }
 
+export function startsAsBuffer(bytes: Uint8Array): boolean {
+  return MAGIC.equals(bytes.subarray(0, MAGIC.length))
+}
+
 /** Errors: `BUFFER_FORMAT`, `BUFFER_VERSION`, `BUFFER_CHECKSUM`, `BUFFER_CORRUPT`. */
 export function decodeHeader(bytes: Buffer, fileBytes: number, path: string): Header {
-  if (bytes.length < HEADER_BYTES || !bytes.subarray(0, 8).equals(MAGIC)) {
+  if (bytes.length < HEADER_BYTES || !startsAsBuffer(bytes)) {
     throw new BufferError('BUFFER_FORMAT', `${path} is not a shared buffer`)
   }
   const minReader = bytes.readUInt16LE(10)

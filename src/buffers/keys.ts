@@ -64,6 +64,13 @@ export class Keying {
     this.#text = codec.node.kind === 'str'
   }
 
+  /** What stands for a key in a JavaScript Map: the same for keys that are the same. Errors: `BUFFER_VALUE`. */
+  identity(key: unknown): unknown {
+    if (typeof key === 'string') return `s${key}`
+    if (typeof key !== 'object' || key === null) return key
+    return `o${Buffer.from(canonicalBytes(this.codec, key)).toString('latin1')}`
+  }
+
   /** The hash of a key; undefined for a value that is not of the type, so that no key can equal it. */
   hash(key: unknown, seed: number): number | undefined {
     if (this.#text) {

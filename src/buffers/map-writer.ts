@@ -105,7 +105,7 @@ export class MapWriter {
   }
 
   /** Sorts, writes the rows, and puts the file at its path. Errors: `BUFFER_FILE`. */
-  async finish(beforeRename?: () => void): Promise<void> {
+  async finish(): Promise<void> {
     this.#writer.endSegment()
     const wide = this.#writer.entries.length > 1
     const rows = this.#writeRows(wide)
@@ -113,7 +113,7 @@ export class MapWriter {
     const { form, bits } = this.#words
     const map = { keys: form, bits, multi: this.#multi, inline: this.#inline !== undefined, wide, rows }
     const directory = { kind: 'map', schema: this.#schema, segments: this.#writer.entries, map }
-    await this.#writer.file.finish(directory, beforeRename)
+    await this.#writer.file.finish(directory)
   }
 
   abort(): void {

@@ -8,6 +8,10 @@ const CACHED_STRINGS = 4096
 /** Longer strings are decoded each time: keeping them would hold memory. */
 const LONGEST_CACHED = 64
 
+/** Segments below this size have no cache: it would be larger than they are. */
+const SMALL = 2 ** 16
+
+const NO_POSITIONS = new Int32Array(0)
 const NO_BYTES = Buffer.alloc(0)
 
 /** Takes the place of a segment's DataView when it is closed, so that accessors need no check of their own. */
@@ -54,8 +58,8 @@ export class Segment {
   limit: number
   #buffer: ArrayBuffer | undefined
   #words: Words | undefined
-  readonly #cachedAt = new Int32Array(CACHED_STRINGS).fill(-1)
-  readonly #cached = new Array<string>(CACHED_STRINGS).fill('')
+  #cachedAt = NO_POSITIONS
+  #cached: string[] = []
 
   constructor(buffer: ArrayBuffer, name: string, writable = false) {
     this.name = name
@@ -108,7 +112,11 @@ export class Segment {
 
   /** A string of one byte per character, from the cache of this segment if it was read before. */
   asciiAt(at: number, length: number): string {
-    if (length > LONGEST_CACHED) return this.bytes.toString('latin1', at, at + length)
+    if (length > LONGEST_CACHED || this.limit < SMALL) return this.bytes.toString('latin1', at, at + length)
+    if (this.#cachedAt.length === 0) {
+      this.#cachedAt = new Int32Array(CACHED_STRINGS).fill(-1)
+      this.#cached = new Array<string>(CACHED_STRINGS).fill('')
+    }
     const line = (Math.imul(at, 0x9e3779b1) >>> 20) & (CACHED_STRINGS - 1)
     if (this.#cachedAt[line] === at) return this.#cached[line] as string
     const text = this.bytes.toString('latin1', at, at + length)

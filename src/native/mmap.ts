@@ -31,7 +31,7 @@ const MAP_ANONYMOUS = process.platform === 'darwin' ? 0x1000 : 0x20
 const MAP_NORESERVE = process.platform === 'darwin' ? 0x40 : 0x4000
 const SC_PAGESIZE = process.platform === 'darwin' ? 29 : 30
 const LOCK_EX = 2
-const LOCK_UN = 8
+const LOCK_NB = 4
 const MAP_FAILED = BigInt.asUintN(64, -1n)
 
 /** Whether this platform has shared maps; elsewhere (Windows) files are read into memory. */
@@ -112,20 +112,25 @@ export function touchPages(buffer: ArrayBuffer, from = 0): number {
 }
 
 /**
- * Holds an exclusive lock on `path` (made if missing) until the returned function is called or the process ends.
- * Blocks the thread while another process holds it. Errors: `BUFFER_FILE`, `BUFFER_PLATFORM`.
+ * Takes an exclusive lock on `path` (made if missing), held until the returned function is called or the process ends;
+ * undefined if someone else holds it. Errors: `BUFFER_FILE`, `BUFFER_PLATFORM`.
  */
-export function lockPath(path: string): () => void {
+export function tryLock(path: string): (() => void) | undefined {
   if (!canMap) throw new BufferError('BUFFER_PLATFORM', 'file locks need Linux or macOS')
-  const fd = openSync(path, 'a')
+  const fd = openLock(path)
   const { flock } = library()
-  if (flock(fd, LOCK_EX) !== 0) {
-    closeSync(fd)
-    throw new BufferError('BUFFER_FILE', `cannot lock ${path} (errno ${koffi.errno()})`)
-  }
-  return () => {
-    flock(fd, LOCK_UN)
-    closeSync(fd)
+  if (flock(fd, LOCK_EX | LOCK_NB) === 0) return () => closeSync(fd)
+  const error = koffi.errno()
+  closeSync(fd)
+  if (error === koffi.os.errno['EWOULDBLOCK'] || error === koffi.os.errno['EAGAIN']) return undefined
+  throw new BufferError('BUFFER_FILE', `cannot lock ${path} (errno ${error})`)
+}
+
+function openLock(path: string): number {
+  try {
+    return openSync(path, 'a')
+  } catch (cause) {
+    throw new BufferError('BUFFER_FILE', `cannot lock ${path}`, { cause })
   }
 }
 

@@ -1,6 +1,6 @@
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { lockPath, mapFile, touchPages, unmap, type MapMode } from '../../src/native/mmap.ts'
+import { mapFile, touchPages, tryLock, unmap, type MapMode } from '../../src/native/mmap.ts'
 import { codeOf, temporaryFolder } from '../buffers/folder.ts'
 
 const path = temporaryFolder()
@@ -64,12 +64,15 @@ describe('mapFile', () => {
   })
 })
 
-describe('lockPath', () => {
-  it('is held until it is released, and can be taken again', () => {
+describe('tryLock', () => {
+  it('is held by one until it is released', () => {
     const file = path('lock')
-    const release = lockPath(file)
-    release()
-    lockPath(file)()
-    expect(readFileSync(file).length).toBe(0)
+    const release = tryLock(file)
+    expect(release).toBeTypeOf('function')
+    expect(tryLock(file)).toBeUndefined()
+    release?.()
+    const again = tryLock(file)
+    expect(again).toBeTypeOf('function')
+    again?.()
   })
 })

@@ -1,0 +1,121 @@
+// What both layered stores share: following the file that takes the place of the open one, packed updates in memory,
+// and rebuilding under a lock, so that the updates of several processes all reach the next file.
+//
+// A rebuild takes the lock, reads the newest file and the updates, and writes a new file, which marks the old one
+// superseded and is renamed over it. Whoever has the old one mapped sees the mark at the next access and opens the new.
+import { statSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import { BufferError } from '../errors.ts'
+import { tryLock } from '../native/mmap.ts'
+import type { Codec } from './codec.ts'
+import { decodeAt } from './decoder.ts'
+import { MAX_SEGMENT_BYTES } from './header.ts'
+import { Packer } from './packer.ts'
+import { Segment } from './segment.ts'
+
+/** Milliseconds between two looks at a lock that someone else holds. */
+const LOCK_POLL_MS = 10
+
+/** An open buffer that may be replaced at its path. */
+interface Layer {
+  readonly superseded: boolean
+  readonly inode: number
+  close(): void
+}
+
+export class Follower<L extends Layer> {
+  readonly path: string
+  readonly #open: (path: string) => L
+  #layer: L | undefined
+  #closed = false
+  /** While this process rebuilds, it goes on with the file and the updates that it began with. */
+  #pinned = false
+
+  /** A file that does not exist yet is an empty layer, until someone writes it. */
+  constructor(path: string, open: (path: string) => L) {
+    this.path = resolve(path)
+    this.#open = open
+    this.#follow()
+  }
+
+  /** The file that is at the path now; undefined if there is none. Errors: `BUFFER_CLOSED`. */
+  current(): L | undefined {
+    if (this.#closed) throw new BufferError('BUFFER_CLOSED', `${this.path} was closed`)
+    if (!this.#pinned && (this.#layer === undefined || this.#layer.superseded)) this.#follow()
+    return this.#layer
+  }
+
+  /**
+   * Opens what is at the path. The old map is not closed: views on it stay good, and it is given back when the last of
+   * them is collected.
+   */
+  #follow(): void {
+    const inode = this.#closed ? undefined : inodeAt(this.path)
+    if (inode !== undefined && inode !== this.#layer?.inode) this.#layer = this.#open(this.path)
+  }
+
+  /**
+   * Runs `write` on the newest file while nobody else rebuilds; then follows what it wrote, and calls `settle` in the
+   * same turn, so that no reader sees an update twice or not at all.
+   */
+  async rebuild(write: (newest: L | undefined) => Promise<void>, settle: (written: boolean) => void): Promise<void> {
+    let release = tryLock(`${this.path}.lock`)
+    while (!release) {
+      await setTimeout(LOCK_POLL_MS)
+      release = tryLock(`${this.path}.lock`)
+    }
+    let written = false
+    try {
+      this.current()
+      this.#follow()
+      this.#pinned = true
+      await write(this.#layer)
+      written = true
+    } finally {
+      if (this.#pinned) {
+        this.#pinned = false
+        this.#follow()
+        settle(written)
+      }
+      release()
+    }
+  }
+
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#layer?.close()
+  }
+}
+
+function inodeAt(path: string): number | undefined {
+  return statSync(path, { throwIfNoEntry: false })?.ino
+}
+
+/** A value packed as it will be in the file: checked, and independent of the object that it was made from. */
+export class PackedValue {
+  readonly #codec: Codec
+  readonly #segment: Segment
+  readonly #at: number
+
+  /** Errors: `BUFFER_VALUE`, `BUFFER_TOO_LARGE`. */
+  constructor(codec: Codec, value: unknown, name: string) {
+    const packer = new Packer(MAX_SEGMENT_BYTES, false)
+    this.#codec = codec
+    this.#at = packer.pack(codec, value)
+    const bytes = new Uint8Array(packer.pending())
+    this.#segment = new Segment(bytes.buffer, name)
+  }
+
+  plain(): unknown {
+    return decodeAt(this.#codec, this.#segment, this.#at, true)
+  }
+
+  view(): unknown {
+    return this.#codec.viewAt(this.#segment, this.#at)
+  }
+}
