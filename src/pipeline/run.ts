@@ -52,6 +52,10 @@ async function splitsOf(
   )
 }
 
+function isSkip(options: RunOptions | SkipOptions): options is SkipOptions {
+  return 'onError' in options && options.onError === 'skip'
+}
+
 export async function explain(description: Description, launcher: Launcher): Promise<Plan> {
   const splits = await splitsOf(description, launcher, '', true)
   return planOf(description, stagesOf(description, splits))
@@ -66,14 +70,15 @@ export async function start<T>(
   const { engine } = launcher
   options.signal?.throwIfAborted()
   const id = options.id ?? engine.newId()
+  // What cannot travel is refused before anything is read or sent; the functions are the same whatever the splits.
+  const code = captured(stagesOf(description, { count: 1, data: null }), launcher)
   const splits = await splitsOf(description, launcher, id, false, options.signal)
   const staged = stagesOf(description, splits)
-  const code = captured(staged, launcher)
-  const { onProgress, onError: _, ...submitting } = options as SkipOptions
+  const { onProgress, onError: _, ...submitting } = options as Partial<SkipOptions>
   const handle = await engine.submit(
     {
       kind: 'pipeline',
-      program: encodeProgram({ strict: !('onError' in options), stages: staged.stages }),
+      program: encodeProgram({ strict: !isSkip(options), stages: staged.stages }),
       ...(code === undefined ? {} : { code }),
       stages: specsOf(staged.stages),
       uploads: splits.uploads ?? 0,
@@ -120,7 +125,7 @@ export async function run<T>(
   options: RunOptions | SkipOptions,
 ): Promise<T[] | Outcome<T>> {
   const execution = await start<T>(description, launcher, options)
-  if (!('onError' in options)) return execution.result()
+  if (!isSkip(options)) return execution.result()
   const { results, errors } = await execution.outcome()
   return { results, errors }
 }
@@ -131,7 +136,7 @@ export async function runSink(
   options: RunOptions | SkipOptions,
 ): Promise<Written & { readonly errors?: RecordError[] }> {
   const execution = await start<Written>(description, launcher, options)
-  if (!('onError' in options)) return (await execution.result())[0] as Written
+  if (!isSkip(options)) return (await execution.result())[0] as Written
   const { results, errors } = await execution.outcome()
   return { ...(results[0] as Written), errors }
 }

@@ -4,7 +4,7 @@ import { access, constants, readFile } from 'node:fs/promises'
 import { PlanError } from '../../errors.ts'
 import { type ReadBatch, type RunContext, type SplitContext, type Splits, defineReader } from '../define.ts'
 import { RowParser, isEmptyLine } from './text/csv.ts'
-import { linesIn } from './text/lines.ts'
+import { linesIn, longestLine } from './text/lines.ts'
 import { type FileEntry, type FilesOptions, type Part, dialectOf } from './text/format.ts'
 import { type FoundFile, matchFiles, reasonOf } from './text/match.ts'
 import { rowStarts } from './text/quotes.ts'
@@ -20,6 +20,8 @@ const least = 1024 * 1024
 const largest = 32 * 1024 * 1024
 const splitsOfInput = 64
 const recordsTogether = 1000
+// Opened at a time.
+const filesTogether = 32
 
 export const files = defineReader({
   name: 'files',
@@ -64,17 +66,19 @@ async function splitsOf(options: FilesOptions, context: SplitContext): Promise<S
     ;(splits.at(-1) as Part[]).push([file, from, to])
     room -= size
   }
-  for (const [index, file] of found.entries()) {
-    const entry = await describeFile(file, options, encoding)
-    entries.push(entry)
+  for (let i = 0; i < found.length; i += filesTogether) {
+    const part = found.slice(i, i + filesTogether)
+    entries.push(...(await Promise.all(part.map((file) => describeFile(file, options, encoding)))))
+  }
+  for (const [index, file] of entries.entries()) {
     const count = canSplit ? Math.max(1, Math.ceil(file.size / bytes)) : 1
     const borders = Array.from({ length: count - 1 }, (_, i) => Math.ceil(((i + 1) * file.size) / count))
     const starts =
       options.format === 'csv' && !context.dry
-        ? await rowStarts(file.path, entry.first, file.size, borders, dialectOf(options))
+        ? await rowStarts(file.path, file.first, file.size, borders, dialectOf(options))
         : borders
     const ends = [...starts, canSplit ? file.size : Infinity]
-    let from = entry.first
+    let from = file.first
     for (const end of ends) {
       const to = Math.max(from, end)
       put(index, from, to, file.size / count)
@@ -171,7 +175,7 @@ async function* lineBatches(
   const { first } = entry
   const decode = source.encoding.decoder()
   const chunks = source.chunks(from > first ? from - 1 : from)
-  for await (const { bytes, bounds, offsets } of linesIn(chunks, first, from, to)) {
+  for await (const { bytes, bounds, offsets, tooLong } of linesIn(chunks, first, from, to)) {
     for (let start = 0; start < offsets.length; start += recordsTogether) {
       const end = Math.min(offsets.length, start + recordsTogether)
       const records: unknown[] = []
@@ -189,6 +193,14 @@ async function* lineBatches(
         }
       }
       yield { batch: { kind: 'records', records }, place: (i) => source.place(places[i] as number) }
+    }
+    if (tooLong !== undefined) {
+      const place = await source.place(tooLong)
+      context.fail(
+        new PlanError('PLAN_RECORD', `${place}: the line is longer than ${longestLine} bytes`),
+        undefined,
+        place,
+      )
     }
   }
 }

@@ -124,7 +124,7 @@ async function scanAll(call: Call, command: 'HSCAN' | 'SSCAN' | 'ZSCAN', key: Bu
   let cursor = '0'
   do {
     const reply = (await call([command, key, cursor, 'COUNT', part])) as [Buffer, Buffer[]]
-    items.push(...reply[1])
+    for (const item of reply[1]) items.push(item)
     cursor = reply[0].toString()
   } while (cursor !== '0')
   return items

@@ -13,6 +13,8 @@ export class RowParser {
   /** from, to, 1 where quotes are doubled; for each field up to `keep`. */
   readonly bounds: number[] = []
   fields = 0
+  /** Whether the row that did not end is inside of quotes. */
+  open = false
   /** What is wrong with the row, if anything. */
   broken: string | undefined
 
@@ -32,6 +34,7 @@ export class RowParser {
     const bounds = this.bounds
     bounds.length = 0
     this.broken = undefined
+    this.open = false
     let field = 0
     let at = from
     for (;;) {
@@ -43,6 +46,7 @@ export class RowParser {
         for (;;) {
           while (at < to && bytes[at] !== quote) at++
           if (at >= to) {
+            this.open = true
             if (whole) this.broken = 'a quote is not closed'
             this.fields = field + 1
             return -1

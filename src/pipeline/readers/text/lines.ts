@@ -1,25 +1,30 @@
 // Lines of a part of a file: those that start in it, without their line ends (\n or \r\n).
 import type { Chunks } from './source.ts'
 
-export interface Line {
-  readonly bytes: Buffer
-  readonly from: number
-  readonly to: number
-}
-
 /** Lines of one chunk; `offsets[i]` is where line i starts in the file. */
 export interface Lines {
   readonly bytes: Buffer
   /** from, to of each line in `bytes`. */
   readonly bounds: number[]
   readonly offsets: number[]
+  /** Where a line starts that is too long; it comes behind the others and is stepped over. */
+  readonly tooLong?: number
 }
+
+/** A longer line is no text file's. */
+export const longestLine = 64 * 1024 * 1024
 
 /**
  * The lines that start in [from, to).
  * @param chunks the file from `from - 1` on, or from 0
  */
-export async function* linesIn(chunks: Chunks, first: number, from: number, to: number): AsyncGenerator<Lines> {
+export async function* linesIn(
+  chunks: Chunks,
+  first: number,
+  from: number,
+  to: number,
+  longest = longestLine,
+): AsyncGenerator<Lines> {
   let rest: Buffer = Buffer.alloc(0)
   // Where `rest` starts in the file.
   let offset = from > first ? from - 1 : from
@@ -53,6 +58,13 @@ export async function* linesIn(chunks: Chunks, first: number, from: number, to: 
       offsets.push(offset + at)
       at = end + 1
       end = bytes.indexOf(10, at)
+    }
+    if (!done && bytes.length - at > longest) {
+      yield { bytes, bounds, offsets, tooLong: offset + at }
+      offset += bytes.length
+      rest = Buffer.alloc(0)
+      skipping = true
+      continue
     }
     if (offsets.length > 0) yield { bytes, bounds, offsets }
     if (done) return

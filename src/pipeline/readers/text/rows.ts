@@ -6,6 +6,8 @@ import { type FileEntry, type FilesOptions, dialectOf } from './format.ts'
 import type { TextSource } from './source.ts'
 
 const recordsTogether = 1000
+// A row that is longer is broken; also how far a quote without an end is followed.
+const longestRow = 16 * 1024 * 1024
 
 /** The records of the rows that lie in [from, to); a row whose quote is never closed counts for its first line only. */
 export async function* csvBatches(
@@ -15,16 +17,18 @@ export async function* csvBatches(
   to: number,
   options: FilesOptions,
   context: RunContext,
+  longest = longestRow,
 ): AsyncGenerator<ReadBatch> {
   if (from >= to) return
-  const reader = new RowReader(source, entry, options, context)
-  for (let at: number | undefined = from; at !== undefined;) at = yield* reader.read(at, to)
+  const reader = new RowReader(source, entry, options, context, longest)
+  for (let at: number | undefined = from; at !== undefined && at < to;) at = yield* reader.read(at, to)
 }
 
 class RowReader {
   readonly #source: TextSource
   readonly #context: RunContext
   readonly #parser: RowParser
+  readonly #longest: number
   readonly #decode: (bytes: Buffer, from: number, to: number) => string
   readonly #quote: string
   readonly #doubled: string
@@ -36,7 +40,8 @@ class RowReader {
   #records: unknown[] = []
   #offsets: number[] = []
 
-  constructor(source: TextSource, entry: FileEntry, options: FilesOptions, context: RunContext) {
+  constructor(source: TextSource, entry: FileEntry, options: FilesOptions, context: RunContext, longest: number) {
+    this.#longest = longest
     const names = entry.columns ?? []
     const { column, quote } = options
     this.#source = source
@@ -74,9 +79,14 @@ class RowReader {
       while (at < size) {
         const end = parser.parse(bytes, at, size, whole, first, last)
         if (end < 0) break
-        await this.#take(bytes, at, end, offset + at)
+        const refusing = this.#take(bytes, at, end, offset + at)
+        if (refusing !== undefined) await refusing
         at = end
         if (this.#records.length >= recordsTogether) yield this.#flush()
+      }
+      if (size - at > this.#longest && !whole) {
+        if (this.#records.length > 0) yield this.#flush()
+        return await this.#stepOver(bytes, at, size, offset)
       }
       rest = bytes.subarray(at, size)
       offset += at
@@ -92,12 +102,31 @@ class RowReader {
         if (this.#records.length > 0) yield this.#flush()
         return found < 0 ? undefined : offset + lineEnd
       }
-      await this.#take(rest, at, end, offset + at)
+      const refusing = this.#take(rest, at, end, offset + at)
+      if (refusing !== undefined) await refusing
       at = end
       if (this.#records.length >= recordsTogether) yield this.#flush()
     }
     if (this.#records.length > 0) yield this.#flush()
     return undefined
+  }
+
+  /** Reports a row that is too long; gives where the next one starts. */
+  async #stepOver(bytes: Buffer, at: number, size: number, offset: number): Promise<number> {
+    const lineEnd = bytes.indexOf(10, at) + 1
+    const limit = `${this.#longest} bytes`
+    if (this.#parser.open && lineEnd > 0 && lineEnd < size) {
+      await this.#refuse(`a quote is not closed within ${limit}`, bytes, at, lineEnd, offset + at)
+      return offset + lineEnd
+    }
+    await this.#refuse(`the row is longer than ${limit}`, bytes, at, size, offset + at)
+    let next = offset + size
+    for await (const chunk of this.#source.chunks(next)) {
+      const end = chunk.indexOf(10)
+      if (end >= 0) return next + end + 1
+      next += chunk.length
+    }
+    return next
   }
 
   #flush(): ReadBatch {
@@ -112,7 +141,8 @@ class RowReader {
     const { broken, fields, bounds } = this.#parser
     if (fields === 1 && isEmptyLine(bytes, from, end)) return undefined
     if (broken !== undefined) return this.#refuse(broken, bytes, from, end, offset)
-    if (fields !== this.#width) {
+    // Where one column is asked for, the others need not be there.
+    if (this.#only === undefined ? fields !== this.#width : fields <= this.#only) {
       return this.#refuse(`${fields} fields where the first row has ${this.#width}`, bytes, from, end, offset)
     }
     try {

@@ -119,6 +119,8 @@ async function* rawChunks(path: string, from: number, chunkBytes: number): Chunk
       if (bytesRead === 0) return
       at += bytesRead
       yield chunk.subarray(0, bytesRead)
+      // A file ends where less comes than was asked for.
+      if (bytesRead < chunkBytes) return
     }
   } finally {
     await file.close()

@@ -30,7 +30,7 @@ const options: FilesOptions = {
   fatal: false,
 }
 
-async function rows(chunk: number, width: number, size: number): Promise<unknown[]> {
+async function rows(chunk: number, width: number, size: number, longest?: number): Promise<unknown[]> {
   const seen: unknown[] = []
   const context = {
     fail: (thrown: unknown, _record: unknown, place: unknown) => seen.push([String(thrown), place]),
@@ -44,6 +44,7 @@ async function rows(chunk: number, width: number, size: number): Promise<unknown
     size,
     options,
     context,
+    longest,
   )) {
     for (const [i, record] of toRecords(batch).entries()) seen.push([record, await place?.(i)])
   }
@@ -60,6 +61,32 @@ describe('chunks', () => {
       }),
       { numRuns: 500 },
     )
+  })
+
+  it('are not kept for a row without an end: it is stepped over', async () => {
+    const long = 'x'.repeat(1000)
+    const text = `a,b\n"${long}\n1,2\n${long}${long}\n3,4\n`
+    writeFileSync(path, text)
+    expect(await rows(64, 2, text.length, 200)).toEqual([
+      [{ 0: 'a', 1: 'b' }, `${path}:1`],
+      [`PlanError: ${path}:2: the row is longer than 200 bytes`, `${path}:2`],
+      [{ 0: '1', 1: '2' }, `${path}:3`],
+      [`PlanError: ${path}:4: the row is longer than 200 bytes`, `${path}:4`],
+      [{ 0: '3', 1: '4' }, `${path}:5`],
+    ])
+    const unclosed = `a,b\n"x,\n${'1,2\n'.repeat(100)}`
+    writeFileSync(path, unclosed)
+    const [, refused, ...rest] = await rows(64, 2, unclosed.length, 200)
+    expect(refused).toEqual([`PlanError: ${path}:2: a quote is not closed within 200 bytes`, `${path}:2`])
+    expect(rest).toEqual(Array.from({ length: 100 }, (_, i) => [{ 0: '1', 1: '2' }, `${path}:${i + 3}`]))
+    writeFileSync(path, text)
+    const source = new TextSource(path, utf8, 64)
+    const seen: unknown[] = []
+    for await (const { bytes, bounds, tooLong } of linesIn(source.chunks(0), 0, 0, text.length, 200)) {
+      for (let i = 0; i < bounds.length; i += 2) seen.push(bytes.toString('utf8', bounds[i], bounds[i + 1]))
+      if (tooLong !== undefined) seen.push(await source.place(tooLong))
+    }
+    expect(seen).toEqual(['a,b', `${path}:2`, '1,2', `${path}:4`, '3,4'])
   })
 
   it('give the same lines wherever they end, whatever the part', async () => {
