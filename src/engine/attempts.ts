@@ -6,6 +6,10 @@
 // record; when the same record was there at two of them, and at as many deaths as a task may have, it is stepped over
 // and reported, and the count starts again. A task whose deaths name no record gives up when its attempts are used up.
 // One death alone never condemns a record: whoever kills executors at random would lose data.
+//
+// What is thrown outside of every call (a promise that nobody awaits, a timer) ends the executor too, but names itself:
+// the next attempt is traced, so that the record whose function it came from is known, and only that one is stepped over.
+import type { Failure } from './runner.ts'
 
 /** The records that were about to run: `count` of them from `index`. */
 export interface Position {
@@ -19,6 +23,8 @@ export interface AttemptState {
   readonly deaths: number
   /** Records that are run one by one. */
   readonly suspect?: Position
+  /** Set once something was thrown outside of every call: records run one by one, and what they start knows its record. */
+  readonly traced?: true
   /** How often in a row the suspect was this one record. */
   readonly hits: number
   /** Records that are stepped over: index, and why. */
@@ -31,8 +37,19 @@ export type DeathCode = 'EXECUTION_CRASHED' | 'EXECUTION_TIMEOUT' | 'EXECUTION_M
 
 export interface SkippedRecord {
   readonly index: number
+  readonly code: DeathCode | 'EXECUTION_RECORD'
+  readonly message: string
+  readonly stack?: string
+  readonly cause?: NonNullable<Failure['cause']>
+}
+
+/** Why an executor ended. */
+export interface Death {
   readonly code: DeathCode
   readonly message: string
+  readonly position: Position | undefined
+  /** What was thrown outside of every call, if that ended it, and the record that it came from, where that is known. */
+  readonly thrown?: { readonly failure: Failure; readonly record?: number } | undefined
 }
 
 export const firstAttempt: AttemptState = { deaths: 0, hits: 0, skip: [], unable: [] }
@@ -52,10 +69,23 @@ export const backoffMs = [100, 400, 1600, 5000] as const
 
 export function judgeDeath(
   state: AttemptState,
-  death: { readonly code: DeathCode; readonly message: string; readonly position?: Position | undefined },
+  death: Omit<Death, 'position'> & Partial<Pick<Death, 'position'>>,
   maxAttempts: number,
 ): Verdict {
-  const { position } = death
+  const { position, thrown } = death
+  if (thrown?.record !== undefined && state.skip.length < mostSkipped) {
+    const { message, stack, cause } = thrown.failure
+    const found: SkippedRecord = {
+      index: thrown.record,
+      code: 'EXECUTION_RECORD',
+      message,
+      ...(stack === undefined ? {} : { stack }),
+      ...(cause === undefined ? {} : { cause }),
+    }
+    return { again: true, delayMs: 0, state: { ...state, deaths: 0, hits: 0, skip: [...state.skip, found] } }
+  }
+  // It may have come from an earlier task of the executor: this one does not pay for it.
+  if (thrown && !state.traced) return { again: true, delayMs: 0, state: { ...state, traced: true } }
   const deaths = state.deaths + 1
   const limit = maxAttempts === 0 ? Infinity : maxAttempts
   const delayMs = backoffMs[Math.min(deaths - 1, backoffMs.length - 1)] as number

@@ -1,7 +1,7 @@
 // Runs `mill.submit(fn, ...args)`: the engine's smallest use, one function, one task, one value.
 import { encodeRecords } from '../codec/frames.ts'
 import { failureOf } from './failure.ts'
-import type { Program, TaskContext, TaskRunner } from './runner.ts'
+import type { Failure, Program, TaskContext, TaskRunner } from './runner.ts'
 
 /** What a call's program bytes say, as JSON. */
 export interface CallProgram {
@@ -14,7 +14,9 @@ export default async function callRunner(program: Program): Promise<TaskRunner> 
   const [fn, ...args] = program.functions as [(...args: unknown[]) => unknown, ...unknown[]]
   return {
     async run(context: TaskContext): Promise<void> {
-      if (context.guard(0, 1) === 0) return
+      const killed = (failure: Failure): void =>
+        context.fail({ ...failure, stack: `${failure.stack ?? failure.message}\n${stack}` })
+      if (context.guard(0, 1, killed) === 0) return
       context.count({ in: 1 })
       try {
         const value = await fn(...args)

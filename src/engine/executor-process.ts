@@ -4,18 +4,12 @@ import { fork, type ChildProcess } from 'node:child_process'
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { DeathCode, Position } from './attempts.ts'
-import { readPosition } from './executor/position.ts'
+import type { Death, DeathCode } from './attempts.ts'
+import { readLastWords, readPosition } from './executor/position.ts'
 import type { ExecutorSetup, FromExecutor, TaskMessage, TaskOutcome } from './protocol.ts'
 
 /** V8's default makes decoding of records three times slower. */
 const youngGenerationMb = 64
-
-export interface Death {
-  readonly code: DeathCode
-  readonly message: string
-  readonly position: Position | undefined
-}
 
 export interface ExecutorEvents {
   ended(entry: string, outcome: TaskOutcome): void
@@ -140,7 +134,10 @@ export class ExecutorProcess {
 
   #hear(message: FromExecutor): void {
     if (message.type === 'limits') {
-      if (message.entry === this.task?.entry) this.#limits = message
+      if (message.entry !== this.task?.entry) return
+      // The start of the process and the loading of code are not the task's time: each has the whole limit for itself.
+      this.#limits = message
+      this.#startedAt = performance.now()
     } else if (message.type === 'log') {
       this.#events.log(message.level, message.text)
     } else if (message.type === 'ended' && message.entry === this.task?.entry) {
@@ -151,6 +148,7 @@ export class ExecutorProcess {
 
   #left(code: number | null, signal: NodeJS.Signals | null): void {
     const position = readPosition(this.#positionFile)
+    const thrown = readLastWords(this.#positionFile)
     closeSync(this.#positionFile)
     rmSync(this.scratch, { recursive: true, force: true })
     this.#child = undefined
@@ -158,8 +156,9 @@ export class ExecutorProcess {
     this.task = undefined
     if (this.#closing) return
     const how = signal === null ? `exited with code ${code}` : `was killed by ${signal}`
-    const why = this.#killedFor ?? { code: 'EXECUTION_CRASHED' as const, message: `the executor ${how}` }
-    this.#events.died(task, this.#limits?.maxAttempts ?? 3, { ...why, position })
+    const message = thrown ? thrown.failure.message : `the executor ${how}`
+    const why = this.#killedFor ?? { code: 'EXECUTION_CRASHED' as const, message }
+    this.#events.died(task, this.#limits?.maxAttempts ?? 3, { ...why, position, thrown })
   }
 
   /** Ends it: in peace, or after `graceMs` by force. */

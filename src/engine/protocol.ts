@@ -49,6 +49,8 @@ export interface TaskMessage {
   readonly epoch: number
   readonly attempt: number
   readonly suspect?: Position
+  /** Something was thrown outside of every call before: find out whose it is. */
+  readonly traced?: true
   readonly skip: readonly SkippedRecord[]
 }
 

@@ -34,9 +34,10 @@ export interface TaskContext {
   /**
    * Call before running records `index .. index + available - 1` of this task (counted from 0, as the reader gives them).
    * Returns how many of them may run together. After a death the engine narrows the batch down to one record, to find
-   * the one that kills; 0 means: this record (the one at `index`) was found, is reported already, and must be stepped over.
+   * the one that kills; 0 means: this record (the one at `index`) was found and must be stepped over. It is reported
+   * already, or, where `found` is given, handed to it: to be completed by what the runner knows, and reported by fail().
    */
-  guard(index: number, available: number): number
+  guard(index: number, available: number, found?: (failure: Failure) => void): number
   /** Starts this task's output block for one partition (a number below the stage's `partitions`). */
   output(partition: number): OutputBlock
   /** The frames of what task `task` of stage `stage` wrote for `partition`; nothing if it wrote none. */

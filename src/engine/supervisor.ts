@@ -4,15 +4,14 @@
 // executor died (judged: again, closer, or never). From its arrival to its end the worker renews its lease. At most as
 // many tasks are taken as there are executors without one. Executors are started when there is something to run, and
 // replaced when they die.
-import { randomBytes } from 'node:crypto'
-import { mkdirSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { temporaryDirectory } from '../blocks/temporary-directory.ts'
 import type { Deployment } from '../redis/deployment.ts'
 import { itemsOf } from '../redis/replies.ts'
-import { backoffMs, decodeAttempts, encodeAttempts, judgeDeath, type AttemptState } from './attempts.ts'
+import { backoffMs, decodeAttempts, encodeAttempts, judgeDeath, type AttemptState, type Death } from './attempts.ts'
 import type { GroupEvents } from './events.ts'
-import { ExecutorProcess, type Death } from './executor-process.ts'
+import { ExecutorProcess } from './executor-process.ts'
 import { Intake, type Arrival } from './intake.ts'
 import type { LaneKeys } from './keys.ts'
 import type { Logger } from './logger.ts'
@@ -53,7 +52,7 @@ interface Held {
 
 export class Supervisor {
   readonly #options: SupervisorOptions
-  readonly #scratch: string
+  #scratch = ''
   readonly #intakes = new Map<string, Intake>()
   readonly #executors = new Set<ExecutorProcess>()
   readonly #held = new Map<string, Held>()
@@ -69,12 +68,11 @@ export class Supervisor {
 
   constructor(options: SupervisorOptions) {
     this.#options = options
-    this.#scratch = join(tmpdir(), `gearmill-${process.pid}-${randomBytes(4).toString('hex')}`)
     this.#faultsLeft = options.setup.fault ? (options.setup.fault.times ?? 1) : 0
   }
 
   async start(): Promise<void> {
-    mkdirSync(this.#scratch, { recursive: true, mode: 0o700 })
+    this.#scratch = await temporaryDirectory('scratch')
     this.#unfollow = this.#options.events.on(({ lane, execution, state, delayMs }) => {
       if (state === 'waiting') this.#intakes.get(lane.tag)?.lookIn(delayMs)
       else this.#executionEnded(execution)
@@ -143,6 +141,7 @@ export class Supervisor {
       attempt: Number(fields.get('a')) + deliveries - 1,
       skip: attempts.skip,
       ...(attempts.suspect ? { suspect: attempts.suspect } : {}),
+      ...(attempts.traced ? { traced: true } : {}),
     }
     // A worker that died with the task took no note of where; its death counts all the same.
     const held: Held = { arrival, message, attempts: { ...attempts, deaths: attempts.deaths + deliveries - 1 } }
@@ -258,8 +257,18 @@ export class Supervisor {
       const { again, state } = verdict
       this.#options.logger.warn(`task ${nameOf(held)}: ${death.message}${again ? '; it is tried again' : ''}`)
       const times = state.deaths === 1 ? '' : ` (attempt ${state.deaths})`
-      const failure = { code: death.code, message: `${death.message}${times}`, place: nameOf(held) }
+      const { stage, task: index } = held.message
+      const place = `stage ${stage}, task ${index}`
+      const failure = {
+        ...death.thrown?.failure,
+        code: death.code,
+        message: `${place}: ${death.message}${times}`,
+        place,
+      }
       await this.#fail(held, verdict.delayMs, true, state, again ? undefined : failure)
+    } else if (death.thrown) {
+      const { stack, message } = death.thrown.failure
+      this.#options.logger.error(`a shipped function ${message}, after its task had ended\n${stack ?? ''}`)
     }
     this.#wake()
     this.#dispatch()

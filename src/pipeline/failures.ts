@@ -36,6 +36,20 @@ export function failureOf(thrown: unknown, details: FailureDetails = {}): Failur
   }
 }
 
+/** A record that was found to end its executor: the engine knows why, the pipeline what it was. */
+export function completed(failure: Failure, details: FailureDetails): Failure {
+  const { operation, site, place } = details
+  const message = operation === undefined ? failure.message : `${operation}: ${failure.message}`
+  const stack = [failure.stack ?? message, site?.stack ?? ''].filter((part) => part !== '').join('\n')
+  return {
+    ...failure,
+    message,
+    stack,
+    ...('record' in details ? { record: cut(details.record) } : {}),
+    ...(place === undefined ? {} : { place }),
+  }
+}
+
 function causeOf(thrown: unknown, error: Error | undefined): NonNullable<Failure['cause']> {
   if (error === undefined) return { name: typeof thrown, message: shown(thrown) }
   return { name: error.name, message: error.message, ...(error.stack === undefined ? {} : { stack: error.stack }) }

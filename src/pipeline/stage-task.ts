@@ -1,12 +1,12 @@
 // One task of a stage.
 import { type Batch, lengthOf, toRecords } from '../codec/batch.ts'
 import { decodeBatch } from '../codec/frames.ts'
-import type { Environment, Program, TaskContext } from '../engine/runner.ts'
+import type { Environment, Failure, Program, TaskContext } from '../engine/runner.ts'
 import { PlanError } from '../errors.ts'
 import { builtins } from './builtins.ts'
 import { EffectCollector, ResultCollector } from './collectors.ts'
 import type { Collector, Definition, Gather, MergeContext, ReadBatch, RunContext, Step } from './define.ts'
-import { failureOf } from './failures.ts'
+import { completed, failureOf } from './failures.ts'
 import { Chain } from './fusion.ts'
 import type { StageProgram, StepProgram } from './program.ts'
 
@@ -28,6 +28,18 @@ interface End {
   isFull?(): boolean
   /** Takes a batch in columns as it is. */
   take?(batch: Batch): Promise<void> | undefined
+}
+
+interface Gathering {
+  readonly gather: Gather
+  readonly values: unknown
+  readonly call: StepProgram
+}
+
+/** Steps that run in one loop, and the gathering one behind them. */
+interface Group {
+  readonly steps: Bound[]
+  gathering?: Gathering
 }
 
 interface Pending {
@@ -73,9 +85,9 @@ export class StageTask {
     let batches = this.#batches()
     for (const [i, group] of groups.entries()) {
       const last = i === groups.length - 1
-      const gather = group.gather
-      if (gather === undefined || last) await this.#flow(batches, group.steps, collector, i === 0)
-      else batches = await this.#gather(batches, group.steps, gather, group.values, i === 0)
+      const { steps, gathering } = group
+      if (gathering === undefined || last) await this.#flow(batches, steps, collector, i === 0)
+      else batches = await this.#gather(batches, steps, gathering, i === 0)
     }
     await collector.end()
     await this.#report(undefined)
@@ -97,7 +109,8 @@ export class StageTask {
         this.#failures.push({ call: last ?? this.#stage.source.call, thrown, record: value, origin })
       }
     })
-    await this.#drive(batches, chain, guarded, {
+    const calls = [...steps.map(({ call }) => call), ...(last === undefined ? [] : [last])]
+    await this.#drive(batches, chain, guarded ? calls : undefined, {
       drain: () => collector.drain(),
       isFull: () => collector.full === true,
       ...(steps.length === 0 && collector.addBatch !== undefined
@@ -110,8 +123,7 @@ export class StageTask {
   async #gather(
     batches: AsyncIterable<ReadBatch>,
     steps: readonly Bound[],
-    gather: Gather,
-    values: unknown,
+    { gather, values, call }: Gathering,
     guarded: boolean,
   ): Promise<AsyncIterable<ReadBatch>> {
     let gathered: unknown[] = []
@@ -126,14 +138,23 @@ export class StageTask {
         if (adding !== undefined) await adding
       }
     }
-    await this.#drive(batches, chain, guarded, { drain })
+    await this.#drive(batches, chain, guarded ? [...steps.map((step) => step.call), call] : undefined, { drain })
     return (async function* () {
       for await (const records of gather.end()) yield { batch: { kind: 'records' as const, records: [...records] } }
     })()
   }
 
-  async #drive(batches: AsyncIterable<ReadBatch>, chain: Chain, guarded: boolean, end: End): Promise<void> {
-    const guard = (index: number, count: number): number => (guarded ? this.#task.guard(index, count) : count)
+  /** `calls` are those that a record is guarded in: none where its like are not counted. */
+  async #drive(
+    batches: AsyncIterable<ReadBatch>,
+    chain: Chain,
+    calls: readonly StepProgram[] | undefined,
+    end: End,
+  ): Promise<void> {
+    const guarded = calls !== undefined
+    let killed: Failure | undefined
+    const found = (failure: Failure): void => void (killed = failure)
+    const guard = (index: number, count: number): number => (guarded ? this.#task.guard(index, count, found) : count)
     let together = fewest
     for await (const read of batches) {
       const length = lengthOf(read.batch)
@@ -143,11 +164,14 @@ export class StageTask {
         this.#advance(length, guarded)
         continue
       }
+      killed = undefined
       const records = toRecords(read.batch)
       for (let from = 0; from < length;) {
         this.#task.signal.throwIfAborted()
         const allowed = guard(this.#position + from, Math.min(together, length - from))
         if (allowed === 0) {
+          if (killed !== undefined) this.#failKiller(killed, calls ?? [], records[from], await read.place?.(from))
+          killed = undefined
           from++
           continue
         }
@@ -206,6 +230,20 @@ export class StageTask {
     )
   }
 
+  /** Nobody knows which of the functions it was: all are named, and the first one's place is given. */
+  #failKiller(failure: Failure, calls: readonly StepProgram[], record: unknown, place: string | undefined): void {
+    const suspects = calls.filter(({ functions }) => functions.length > 0)
+    const { place: written, stack } = suspects[0] ?? this.#stage.source.call
+    this.#task.fail(
+      completed(failure, {
+        record,
+        ...(place === undefined ? {} : { place }),
+        ...(suspects.length > 0 ? { operation: suspects.map(({ text }) => text).join(' > ') } : {}),
+        site: { place: written, stack },
+      }),
+    )
+  }
+
   #context(call: StepProgram): RunContext {
     return {
       task: this.#task,
@@ -215,10 +253,9 @@ export class StageTask {
   }
 
   /** The local steps, cut behind each gathering one, with those that the target puts in front of itself. */
-  #groups(): { readonly steps: Bound[]; readonly gather?: Gather; readonly values?: unknown }[] {
-    const groups: { steps: Bound[]; gather?: Gather; values?: unknown }[] = [{ steps: [] }]
-    const current = (): { steps: Bound[]; gather?: Gather; values?: unknown } =>
-      groups.at(-1) as (typeof groups)[number]
+  #groups(): Group[] {
+    const groups: Group[] = [{ steps: [] }]
+    const current = (): Group => groups.at(-1) as Group
     const { local, text } = this.#stage
     for (const call of local.slice(0, local.length - (text?.steps ?? 0))) {
       const definition = this.#definition(call, 'local')
@@ -226,7 +263,7 @@ export class StageTask {
       const values = call.values === undefined ? undefined : this.#values.get(call.values)
       if (step.shape !== 'gather') current().steps.push({ step, values, call })
       else {
-        Object.assign(current(), { gather: step, values })
+        current().gathering = { gather: step, values, call }
         groups.push({ steps: [] })
       }
     }

@@ -3,6 +3,7 @@
 // Life of a task here: facts of its execution (once) -> run by the program's runner, which writes blocks, asks for effects
 // and reports failed records -> blocks sealed -> effects: few go with the commit, many are frozen and applied first ->
 // commit. Whatever happens, the supervisor hears how it ended; when this process dies, it sees that.
+import { setImmediate, setTimeout } from 'node:timers/promises'
 import { openBlocks } from '../open-blocks.ts'
 import { BlockMissingError, type BlockStore } from '../../blocks/store.ts'
 import { GearmillError } from '../../errors.ts'
@@ -19,6 +20,7 @@ import { Outbox, type DrainedOutbox, type TaskCounts } from './outbox.ts'
 import { endWithParent } from './parent-watch.ts'
 import { PositionWriter } from './position.ts'
 import { Programs, type ExecutionFacts } from './programs.ts'
+import { lingerMs, StrayErrors } from './stray-errors.ts'
 import { RunningTask } from './task.ts'
 
 /** How often an execution may be sent back to make lost blocks again. */
@@ -35,6 +37,7 @@ class Executor {
   readonly #effects: EffectCatalogue
   readonly #programs: Programs
   readonly #position = new PositionWriter()
+  readonly #stray = new StrayErrors(this.#position, () => this.#current?.entry)
   readonly #lanes = new Map<string, LaneKeys>()
   #current: { entry: string; abort: AbortController } | undefined
   #fault: Fault | undefined
@@ -53,6 +56,7 @@ class Executor {
       secret: setup.secret,
       known: () => this.#makeKnown(),
     })
+    this.#stray.listen()
   }
 
   async #makeKnown(): Promise<ReadonlyMap<string, unknown>> {
@@ -79,7 +83,7 @@ class Executor {
     try {
       outcome = await this.#run(message, abort.signal)
     } catch (error) {
-      outcome = abort.signal.aborted ? await this.#drop(message) : outcomeOf(error)
+      outcome = abort.signal.aborted ? await this.#drop(message).catch(outcomeOf) : outcomeOf(error)
     }
     this.#current = undefined
     send({ type: 'ended', entry: message.entry, outcome })
@@ -89,8 +93,7 @@ class Executor {
     const lane = this.#lane(message.lane)
     const facts = await this.#programs.facts(lane, message.execution)
     if (!facts) return this.#drop(message)
-    const { timeoutMs, memoryMb, maxAttempts } = facts
-    send({ type: 'limits', entry: message.entry, timeoutMs, memoryMb, maxAttempts })
+    this.#sendLimits(message, facts)
     const outbox = this.#outboxOf(message, facts)
     this.#faultAt('after-read')
 
@@ -104,7 +107,10 @@ class Executor {
     let runner: TaskRunner
     try {
       runner = await this.#programs.runner(lane, message.execution)
+      this.#sendLimits(message, facts)
       await runner.run(task)
+      // What the functions left running gets a chance to fail before the task counts.
+      await (message.traced ? setTimeout(lingerMs) : setImmediate())
       await task.seal()
     } catch (error) {
       await task.discard()
@@ -131,6 +137,10 @@ class Executor {
     return this.#finishFrozen(message, outbox, frozen)
   }
 
+  #sendLimits({ entry }: TaskMessage, { timeoutMs, memoryMb, maxAttempts }: ExecutionFacts): void {
+    send({ type: 'limits', entry, timeoutMs, memoryMb, maxAttempts })
+  }
+
   #taskOf(message: TaskMessage, facts: ExecutionFacts, outbox: Outbox, signal: AbortSignal): RunningTask {
     const lane = this.#lane(message.lane)
     const x = lane.executions + message.execution
@@ -142,6 +152,7 @@ class Executor {
       blocks: this.#blocks,
       outbox,
       position: this.#position,
+      trace: message.traced && this.#stray.tracer(message.entry),
       failed: async () => Number(textOf(await this.#deployment.command(x, ['HGET', x, 'errors']))),
       tasksOf: (stage) => facts.tasks[stage] ?? 0,
       partitionsOf: (stage) => facts.partitions[stage] ?? 0,

@@ -22,6 +22,8 @@ export interface TaskParts {
   readonly blocks: BlockStore
   readonly outbox: Outbox
   readonly position: PositionWriter
+  /** Marks what is started from here on as a record's; where it is set, records run one by one. */
+  readonly trace?: ((record: number) => void) | undefined
   /** Failed records of committed tasks. */
   readonly failed: () => Promise<number>
   readonly tasksOf: (stage: number) => number
@@ -69,12 +71,13 @@ export class RunningTask implements TaskContext {
     this.#skip = message.skip
   }
 
-  guard(index: number, available: number): number {
+  guard(index: number, available: number, found = (failure: Failure): void => this.fail(failure)): number {
     let take = available
     for (const skipped of this.#skip) {
       if (skipped.index === index) {
         this.#parts.position.write(0, 0)
-        this.fail({ code: skipped.code, message: skipped.message, place: this.#place(`record ${index}`) })
+        const { index: _, ...why } = skipped
+        found({ ...why, place: this.#place(`record ${index}`) })
         return 0
       }
       if (skipped.index > index) take = Math.min(take, skipped.index - index)
@@ -82,6 +85,10 @@ export class RunningTask implements TaskContext {
     const suspect = this.#suspect
     if (suspect && index + take > suspect.index && index < suspect.index + suspect.count) {
       take = index < suspect.index ? suspect.index - index : 1
+    }
+    if (this.#parts.trace) {
+      take = Math.min(1, take)
+      this.#parts.trace(index)
     }
     this.#parts.position.write(index, take)
     return take
