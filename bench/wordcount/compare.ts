@@ -19,6 +19,8 @@ const at = (file: string): string => fileURLToPath(new URL(file, import.meta.url
 const hasPython = spawnSync('python3', ['--version']).status === 0
 
 const contenders: readonly Contender[] = [
+  { name: 'gearmill', command: [execPath, '--import', 'tsx', at('gearmill.ts')], there: true },
+  { name: 'gearmill-map', command: [execPath, '--import', 'tsx', at('gearmill.ts'), '--map'], there: true },
   { name: 'duckdb', command: [execPath, '--import', 'tsx', at('duckdb.ts')], there: true },
   { name: 'node', command: [execPath, '--import', 'tsx', at('node.ts')], there: true },
   { name: 'python', command: ['python3', at('serial.py')], there: hasPython },

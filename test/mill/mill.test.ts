@@ -70,10 +70,8 @@ describeTopologies('a mill', (topology) => {
     expect(pids.length).toBeGreaterThan(0)
     await mill.close()
     for (const pid of pids) expect(() => process.kill(pid, 0)).toThrow('ESRCH')
-    const left = readdirSync(tmpdir()).filter(
-      (name) =>
-        name.startsWith(`gearmill-${process.pid}-`) || name.startsWith(`gearmill-blocks.${hostname()}.${process.pid}.`),
-    )
+    const own = new RegExp(`^gearmill-(blocks|scratch)\\.${hostname()}\\.${process.pid}\\.`)
+    const left = readdirSync(tmpdir()).filter((name) => own.test(name))
     expect(left).toEqual([])
     const again = await start()
     const keys: string[] = []
