@@ -34,6 +34,12 @@ export interface EngineClientOptions {
   readonly secret: string | undefined
 }
 
+interface Kept {
+  readonly lane: LaneKeys
+  readonly code: string | undefined
+  endedAt?: number
+}
+
 export class EngineClient implements ExecutionEngine, HandleHost {
   readonly deployment: Deployment
   readonly namespace: string
@@ -43,7 +49,7 @@ export class EngineClient implements ExecutionEngine, HandleHost {
   readonly #options: EngineClientOptions
   readonly #waiting = new Map<string, Set<() => void>>()
   /** Executions of local work: their keys, kept alive. */
-  readonly #kept = new Map<string, { readonly lane: LaneKeys; readonly code: string | undefined }>()
+  readonly #kept = new Map<string, Kept>()
   readonly #unlisten: (() => void)[] = []
   #keeper: NodeJS.Timeout | undefined
   #turn = 0
@@ -56,7 +62,11 @@ export class EngineClient implements ExecutionEngine, HandleHost {
     this.blocks = options.blocks
     this.secret = options.secret
     this.#unlisten.push(
-      options.events.on(({ execution }) => this.#sign(execution)),
+      options.events.on(({ execution, state }) => {
+        const kept = this.#kept.get(execution)
+        if (kept && state !== 'waiting') kept.endedAt = performance.now()
+        this.#sign(execution)
+      }),
       options.events.onGap(() => {
         for (const execution of [...this.#waiting.keys()]) this.#sign(execution)
       }),
@@ -182,6 +192,7 @@ export class EngineClient implements ExecutionEngine, HandleHost {
   }
 
   async #keep(leaseMs: number): Promise<void> {
+    await this.#forgetOld()
     const byLane = new Map<LaneKeys, Set<string>>()
     for (const lane of this.#options.lanes) {
       byLane.set(lane, new Set([lane.tasks, lane.delayed, lane.events, lane.index]))
@@ -189,12 +200,23 @@ export class EngineClient implements ExecutionEngine, HandleHost {
     for (const [id, { lane, code }] of this.#kept) {
       const x = lane.executions + id
       const keys = byLane.get(lane)
-      for (const suffix of ['', ':p', ':done', ':w', ':e', ':letters']) keys?.add(x + suffix)
+      for (const suffix of ['', ':p', ':done', ':w', ':e', ':letters', ':k']) keys?.add(x + suffix)
       if (code !== undefined) keys?.add(code).add(`${code}:r`)
     }
     for (const keys of byLane.values()) {
       const all = [...keys]
-      for (let i = 0; i < all.length; i += 200) await this.deployment.call('keep', all.slice(i, i + 200), [leaseMs])
+      for (let i = 0; i < all.length; i += 200) {
+        const reply = await this.deployment.call('keep', all.slice(i, i + 200), [leaseMs])
+        const elsewhere = itemsOf(reply).map(textOf)
+        await Promise.all(elsewhere.map((key) => this.deployment.command(key, ['PEXPIRE', key, leaseMs])))
+      }
+    }
+  }
+
+  /** A client that lives for long does not keep every result it ever had. */
+  async #forgetOld(): Promise<void> {
+    for (const [id, { lane, endedAt }] of this.#kept) {
+      if (endedAt !== undefined && performance.now() - endedAt > retentionMs) await new Handle(id, lane, this).remove()
     }
   }
 

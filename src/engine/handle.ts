@@ -6,7 +6,7 @@ import type { Deployment } from '../redis/deployment.ts'
 import { itemsOf, pairsOf, textMapOf, textOf } from '../redis/replies.ts'
 import { decodeLetter } from './effects.ts'
 import type { EndedExecution, ExecutionHandle, ExecutionState, ExecutionStatus, StageProgress } from './execution.ts'
-import { failuresName, outputName, uploadName, type LaneKeys } from './keys.ts'
+import { failuresName, farMarker, noted, outputName, uploadName, type LaneKeys } from './keys.ts'
 import type { Failure } from './runner.ts'
 
 const progressMs = 100
@@ -14,6 +14,7 @@ const progressMs = 100
 /** What a handle needs of the client that made it. */
 export interface HandleHost {
   readonly deployment: Deployment
+  readonly namespace: string
   readonly blocks: BlockStore
   /** Resolves when the execution may have ended: an event, a gap in the events, or some seconds. */
   nextSign(execution: string): Promise<void>
@@ -134,10 +135,26 @@ export class Handle implements ExecutionHandle {
     await this.abort()
     const fields = await this.#fields().catch(() => undefined)
     if (fields) {
-      await this.#host.blocks.remove(this.id, blockNames(fields))
+      const others = await Promise.all([this.#hash(`${this.#x}:w`, '*'), this.#hash(`${this.#x}:e`, '*')])
+      await this.#host.blocks.remove(this.id, blockNames(fields, others))
+      await this.#removeNoted()
       await this.#host.deployment.call('forget', [this.#x, this.#lane.index], [this.id])
     }
     this.#host.forgotten(this.id)
+  }
+
+  /** What its tasks had lying about in other slots when they were ended. */
+  async #removeNoted(): Promise<void> {
+    const { deployment, namespace } = this.#host
+    const keys: string[] = []
+    for (const [field, value] of await this.#hash(noted.key(this.#x), '*')) {
+      const subject = noted.subject(field)
+      if (noted.isTemporary(field)) keys.push(subject)
+      if (!noted.isMarkers(field)) continue
+      const slots = value.toString().split(' ').map(Number)
+      keys.push(...slots.map((slot) => farMarker(namespace, slot, this.id, subject)))
+    }
+    await Promise.all(keys.map((key) => deployment.command(key, ['UNLINK', key])))
   }
 }
 
@@ -163,16 +180,26 @@ function statusOf(id: string, fields: ReadonlyMap<string, string>): ExecutionSta
   }
 }
 
-/** Every block that the execution may have written, for stores that cannot list. */
-function* blockNames(fields: ReadonlyMap<string, string>): Iterable<string> {
+/** Every block that the execution may have written, for stores that cannot list. `others`: attempts other than the first. */
+function* blockNames(
+  fields: ReadonlyMap<string, string>,
+  others: readonly ReadonlyMap<string, Buffer>[],
+): Iterable<string> {
   const number = (name: string): number => Number(fields.get(name) ?? 0)
+  function* of(stage: number, task: number, token: string): Iterable<string> {
+    yield failuresName(stage, task, token)
+    for (let partition = 0; partition < number(`p${stage}`); partition++) {
+      yield outputName(stage, task, token, partition)
+    }
+  }
   for (let i = 0; i < number('uploads'); i++) yield uploadName(i)
   for (let stage = 0; stage < number('stages'); stage++) {
-    for (let task = 0; task < number(`c${stage}`); task++) {
-      yield failuresName(stage, task, '1')
-      for (let partition = 0; partition < number(`p${stage}`); partition++) {
-        yield outputName(stage, task, '1', partition)
-      }
+    for (let task = 0; task < number(`c${stage}`); task++) yield* of(stage, task, '1')
+  }
+  for (const tokens of others) {
+    for (const [name, token] of tokens) {
+      const [stage = 0, task = 0] = name.split('.').map(Number)
+      yield* of(stage, task, token.toString())
     }
   }
 }

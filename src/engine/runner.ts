@@ -26,6 +26,7 @@ export interface TaskContext {
   readonly execution: string
   readonly stage: number
   readonly task: number
+  /** Counts from 1; after the restart of a server, attempts that do not know of each other may have one number. */
   readonly attempt: number
   readonly worker: string
   /** Aborted when the execution is, or when the task was lost to another worker. */
@@ -46,6 +47,12 @@ export interface TaskContext {
   upload(index: number): AsyncIterable<Uint8Array>
   /** How many records failed in the tasks that have committed: final for the stages before this one. */
   failed(): Promise<number>
+  /**
+   * To be called before a key is made that the task's effects will use up (a value that is built, then renamed): says how
+   * long it must be made to live, in milliseconds, from each write to it. With local workers it is kept alive from then on,
+   * and goes when its client does.
+   */
+  temporary(key: string): Promise<number>
   /** The number of tasks of a stage. */
   tasksOf(stage: number): number
   /** Commands of one record, in order. They are applied once, when the task commits. */

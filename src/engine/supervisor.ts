@@ -296,7 +296,7 @@ export class Supervisor {
         [lane.executions + message.execution, lane.tasks, lane.delayed, lane.events],
         [
           ...[id, message.stage, message.task, message.epoch, message.attempt + 1, delayMs, counted ? 1 : 0],
-          ...[encodeAttempts(state), failure ? JSON.stringify(failure) : ''],
+          ...[encodeAttempts(state), failure ? JSON.stringify(failure) : '', this.#options.worker],
         ],
       )
       if (!failure) this.#intakes.get(lane.tag)?.lookIn(delayMs)
@@ -307,13 +307,17 @@ export class Supervisor {
     this.#release(held)
   }
 
+  /** Forgets a task whose execution ended, unless it runs again: the server went back in time, or the id was used again. */
   async #drop(held: Held): Promise<void> {
-    held.over = true
     const { lane, id } = held.arrival
     const { execution, epoch } = held.message
     const keys = [lane.tasks, lane.executions + execution]
-    await this.#options.deployment.call('drop', keys, [id, epoch]).catch(() => undefined)
-    this.#release(held)
+    const dropped = await this.#options.deployment.call('drop', keys, [id, epoch]).catch(() => 1)
+    if (dropped !== 0) return this.#release(held)
+    this.#ended.delete(execution)
+    if (this.#stopping) return this.#giveBack(held, 0)
+    this.#queue.push(held)
+    this.#dispatch()
   }
 
   #release(held: Held): void {
@@ -321,7 +325,7 @@ export class Supervisor {
     this.#wake()
   }
 
-  /** Leases that another worker has now: what is queued is not run; what runs will be refused when it commits. */
+  /** Leases that another worker has now: what is queued is not run, what runs is told to stop (and refused if it commits). */
   #lost(entries: readonly string[]): void {
     for (const entry of entries) {
       const held = this.#held.get(entry)
@@ -329,6 +333,8 @@ export class Supervisor {
       if (held && queued >= 0) {
         this.#queue.splice(queued, 1)
         this.#release(held)
+      } else {
+        held?.executor?.abort(entry)
       }
     }
   }

@@ -149,6 +149,7 @@ export class MemoryEngine implements ExecutionEngine {
       fail: (failure) => {
         failures.push(structuredClone(failure))
       },
+      temporary: async () => 60_000,
       failed: async () => failed(),
       count: () => undefined,
     }

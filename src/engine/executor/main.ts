@@ -3,20 +3,22 @@
 // Life of a task here: facts of its execution (once) -> run by the program's runner, which writes blocks, asks for effects
 // and reports failed records -> blocks sealed -> effects: few go with the commit, many are frozen and applied first ->
 // commit. Whatever happens, the supervisor hears how it ended; when this process dies, it sees that.
+import { randomBytes } from 'node:crypto'
 import { setImmediate, setTimeout } from 'node:timers/promises'
 import { openBlocks } from '../open-blocks.ts'
 import { BlockMissingError, type BlockStore } from '../../blocks/store.ts'
 import { GearmillError } from '../../errors.ts'
 import { connectDeployment } from '../../redis/connect.ts'
 import type { Argument, Deployment } from '../../redis/deployment.ts'
-import { textOf } from '../../redis/replies.ts'
+import { itemsOf, numberOf, textOf } from '../../redis/replies.ts'
 import { EffectCatalogue } from '../effects.ts'
 import { failureOf } from '../failure.ts'
-import { attemptToken, laneKeys, type LaneKeys } from '../keys.ts'
+import { attemptToken, laneKeys, outboxKey, type LaneKeys } from '../keys.ts'
 import type { ExecutorSetup, Fault, FromExecutor, TaskMessage, TaskOutcome, ToExecutor } from '../protocol.ts'
 import type { TaskRunner } from '../runner.ts'
 import { redirectConsole } from './console.ts'
-import { Outbox, type DrainedOutbox, type TaskCounts } from './outbox.ts'
+import { Drain, removeMarkers, type DrainedOutbox } from './drain.ts'
+import { Outbox, type OutboxPlace, type TaskCounts } from './outbox.ts'
 import { endWithParent } from './parent-watch.ts'
 import { PositionWriter } from './position.ts'
 import { Programs, type ExecutionFacts } from './programs.ts'
@@ -25,10 +27,29 @@ import { RunningTask } from './task.ts'
 
 /** How often an execution may be sent back to make lost blocks again. */
 const mostEpochs = 8
-/** Markers outlive any stalled applier by far. */
-const markerTtlMs = 24 * 60 * 60 * 1000
+const hourMs = 60 * 60 * 1000
+/** What tasks of remote work leave until they are committed. */
+const remoteTtlMs = 24 * hourMs
+/** Of markers: see drain.ts. */
+const markerTtlMs = { local: hourMs, remote: 24 * hourMs }
+/** Temporary keys of sinks: their writers renew them. */
+const temporaryTtlMs = hourMs
 
 const settled: TaskOutcome = { kind: 'settled' }
+
+/** One attempt of a task. */
+interface Attempt {
+  readonly message: TaskMessage
+  readonly lane: LaneKeys
+  /** Key of the execution's hash. */
+  readonly x: string
+  /** `<stage>.<task>` */
+  readonly name: string
+  /** What its blocks and its outbox are called after: no other attempt has it. */
+  readonly token: string
+  readonly facts: ExecutionFacts
+  readonly signal: AbortSignal
+}
 
 class Executor {
   readonly #setup: ExecutorSetup
@@ -85,29 +106,46 @@ class Executor {
     } catch (error) {
       outcome = abort.signal.aborted ? await this.#drop(message).catch(outcomeOf) : outcomeOf(error)
     }
+    if (abort.signal.aborted) await this.#programs.forget(message.execution)
     this.#current = undefined
     send({ type: 'ended', entry: message.entry, outcome })
   }
 
   async #run(message: TaskMessage, signal: AbortSignal): Promise<TaskOutcome> {
     const lane = this.#lane(message.lane)
-    const facts = await this.#programs.facts(lane, message.execution)
-    if (!facts) return this.#drop(message)
-    this.#sendLimits(message, facts)
-    const outbox = this.#outboxOf(message, facts)
-    this.#faultAt('after-read')
-
-    // What an earlier attempt froze counts, and user code does not run again for it.
-    if (message.attempt > 1) {
-      const x = lane.executions + message.execution
-      const frozen = textOf(await this.#deployment.command(x, ['HGET', x, `o.${nameOf(message)}`]))
-      if (frozen !== '') return this.#finishFrozen(message, outbox, frozen)
+    const found = await this.#programs.facts(lane, message.execution)
+    if (!found || found.epoch !== message.epoch) return this.#drop(message)
+    const { facts, restarted } = found
+    // A server that restarted may have gone back in time: what it forgot may run still, under the same number.
+    const nonce = restarted ? randomBytes(4).toString('hex') : ''
+    const attempt: Attempt = {
+      message,
+      lane,
+      x: lane.executions + message.execution,
+      name: `${message.stage}.${message.task}`,
+      token: attemptToken(message.epoch, message.attempt, nonce),
+      facts,
+      signal,
     }
-    const task = this.#taskOf(message, facts, outbox, signal)
+    this.#sendLimits(attempt)
+    this.#faultAt('after-read')
+    // What an earlier attempt froze counts, and user code does not run again for it.
+    if (message.attempt > 1 || message.epoch > 0) {
+      const { x, name } = attempt
+      const frozen = textOf(await this.#deployment.command(x, ['HGET', x, `o.${name}`]))
+      if (frozen !== '') return this.#finishFrozen(attempt, frozen)
+    }
+    return this.#runProgram(attempt)
+  }
+
+  async #runProgram(attempt: Attempt): Promise<TaskOutcome> {
+    const { message, lane, signal, x } = attempt
+    const outbox = new Outbox(this.#deployment, this.#effects, this.#placeOf(attempt))
+    const task = this.#taskOf(attempt, outbox)
     let runner: TaskRunner
     try {
       runner = await this.#programs.runner(lane, message.execution)
-      this.#sendLimits(message, facts)
+      this.#sendLimits(attempt)
       await runner.run(task)
       // What the functions left running gets a chance to fail before the task counts.
       await (message.traced ? setTimeout(lingerMs) : setImmediate())
@@ -118,35 +156,34 @@ class Executor {
       throw error
     }
     if (signal.aborted) return this.#drop(message)
-    if (outbox.inline) return this.#commit(message, tokenOf(message), task, outbox.inline)
+    if (outbox.inline) return this.#commit(attempt, attempt.token, task, outbox.inline)
 
     await outbox.seal(task)
-    const frozen = textOf(
-      await this.#deployment.call(
-        'freeze',
-        [
-          lane.executions + message.execution,
-          lane.tasks,
-          Outbox.keyOf(this.#x(message), nameOf(message), tokenOf(message)),
-        ],
-        [message.entry, message.stage, message.task, message.epoch, tokenOf(message), facts.leaseMs || markerTtlMs],
-      ),
-    )
+    const { name, token, facts } = attempt
+    const far = facts.leaseMs > 0 && outbox.far.length > 0 ? outbox.far.join(' ') : ''
+    const ttlMs = facts.leaseMs || remoteTtlMs
+    const frozen = outbox.refused
+      ? ''
+      : await this.#deployment.call(
+          'freeze',
+          [x, lane.tasks, outboxKey(x, name, token)],
+          [message.entry, message.stage, message.task, message.epoch, token, ttlMs, far],
+        )
     if (frozen === '') return this.#drop(message)
+    if (frozen === '-') return this.#commit(attempt, token, task, [])
     this.#faultAt('frozen')
-    return this.#finishFrozen(message, outbox, frozen)
+    return this.#finishFrozen(attempt, textOf(frozen))
   }
 
-  #sendLimits({ entry }: TaskMessage, { timeoutMs, memoryMb, maxAttempts }: ExecutionFacts): void {
-    send({ type: 'limits', entry, timeoutMs, memoryMb, maxAttempts })
+  #sendLimits({ message, facts }: Attempt): void {
+    const { timeoutMs, memoryMb, maxAttempts } = facts
+    send({ type: 'limits', entry: message.entry, timeoutMs, memoryMb, maxAttempts })
   }
 
-  #taskOf(message: TaskMessage, facts: ExecutionFacts, outbox: Outbox, signal: AbortSignal): RunningTask {
-    const lane = this.#lane(message.lane)
-    const x = lane.executions + message.execution
+  #taskOf({ message, lane, x, token, facts, signal }: Attempt, outbox: Outbox): RunningTask {
     return new RunningTask({
       message,
-      token: tokenOf(message),
+      token,
       worker: this.#setup.worker,
       signal,
       blocks: this.#blocks,
@@ -154,58 +191,62 @@ class Executor {
       position: this.#position,
       trace: message.traced && this.#stray.tracer(message.entry),
       failed: async () => Number(textOf(await this.#deployment.command(x, ['HGET', x, 'errors']))),
+      temporary: async (key) => {
+        await this.#deployment.call('note', [x], [key, facts.leaseMs])
+        return facts.leaseMs || temporaryTtlMs
+      },
       tasksOf: (stage) => facts.tasks[stage] ?? 0,
       partitionsOf: (stage) => facts.partitions[stage] ?? 0,
       winner: (stage, task) => this.#programs.winner(lane, message.execution, message.epoch, stage, task),
     })
   }
 
-  #outboxOf(message: TaskMessage, facts: ExecutionFacts): Outbox {
-    return new Outbox(this.#deployment, this.#effects, {
+  #placeOf({ message, lane, x, name, token, facts }: Attempt): OutboxPlace {
+    const local = facts.leaseMs > 0
+    return {
       namespace: this.#setup.namespace,
       execution: message.execution,
-      x: this.#x(message),
-      lane: message.lane,
-      name: nameOf(message),
-      token: tokenOf(message),
-      ttlMs: facts.leaseMs || markerTtlMs,
-      markerTtlMs: markerTtlMs,
-    })
-  }
-
-  #x(message: TaskMessage): string {
-    return this.#lane(message.lane).executions + message.execution
+      x,
+      tasks: lane.tasks,
+      entry: message.entry,
+      name,
+      token,
+      ttlMs: local ? facts.leaseMs : remoteTtlMs,
+      markerTtlMs: local ? markerTtlMs.local : markerTtlMs.remote,
+      laneSlot: this.#deployment.topology.cluster ? this.#deployment.slotOf(x) : 0,
+    }
   }
 
   /** Applies the outbox that counts, of this attempt or another, and commits for it. */
-  async #finishFrozen(message: TaskMessage, outbox: Outbox, token: string): Promise<TaskOutcome> {
-    const drained = await outbox.drain(token, () => this.#faultAt('mid-apply'))
-    if (!drained) return this.#drop(message)
-    return this.#commit(message, token, drained.counts, [], drained)
+  async #finishFrozen(attempt: Attempt, token: string): Promise<TaskOutcome> {
+    const place = this.#placeOf(attempt)
+    const drained = await new Drain(this.#deployment, place, token, () => this.#faultAt('mid-apply')).run()
+    if (!drained) return this.#drop(attempt.message)
+    return this.#commit(attempt, token, drained.counts, [], drained)
   }
 
   async #commit(
-    message: TaskMessage,
+    attempt: Attempt,
     token: string,
     counts: TaskCounts,
     effects: readonly Argument[],
     drained?: DrainedOutbox,
   ): Promise<TaskOutcome> {
     this.#faultAt('before-commit')
-    const lane = this.#lane(message.lane)
-    const x = this.#x(message)
-    const name = nameOf(message)
-    const box = drained ? Outbox.keyOf(x, name, token) : ''
-    await this.#deployment.call(
+    const { message, lane, x, name, facts } = attempt
+    const reply = await this.#deployment.call(
       'commit',
       [x, lane.tasks, lane.events],
       [
         ...[message.entry, message.stage, message.task, message.epoch, token],
         ...[counts.in, counts.out, counts.bytes, counts.errors],
-        ...[drained?.written ?? 0, drained?.failed ?? 0, box, `${name}.`, ...effects],
+        ...[drained?.written ?? 0, drained?.failed ?? 0, `${name}.`, ...effects],
       ],
     )
     this.#faultAt('after-commit')
+    if (drained && facts.leaseMs > 0 && drained.far.length > 0 && numberOf(itemsOf(reply)[0]) === 1) {
+      await removeMarkers(this.#deployment, this.#placeOf(attempt), drained.far)
+    }
     return settled
   }
 
@@ -223,7 +264,8 @@ class Executor {
 
   /** The execution is over or went another way: the entry means nothing any more. */
   async #drop(message: TaskMessage): Promise<TaskOutcome> {
-    const keys = [this.#lane(message.lane).tasks, this.#x(message)]
+    const lane = this.#lane(message.lane)
+    const keys = [lane.tasks, lane.executions + message.execution]
     await this.#deployment.call('drop', keys, [message.entry, message.epoch])
     return settled
   }
@@ -250,15 +292,7 @@ class Executor {
   }
 }
 
-function nameOf(message: TaskMessage): string {
-  return `${message.stage}.${message.task}`
-}
-
-function tokenOf(message: TaskMessage): string {
-  return attemptToken(message.epoch, message.attempt)
-}
-
-const fatalCodes = /^(CAPTURE_|PLAN_|CONFIG_|EXECUTION_(NO_WORKER|BLOCK_LOST))/
+const fatalCodes = /^(CAPTURE_|PLAN_|CONFIG_|EXECUTION_(NO_WORKER|BLOCK_LOST|LOST))/
 
 function outcomeOf(error: unknown): TaskOutcome {
   const failure = failureOf(error, 'EXECUTION_CRASHED')

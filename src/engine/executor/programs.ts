@@ -10,6 +10,8 @@ import { readLarge } from '../large-values.ts'
 
 export interface ExecutionFacts {
   readonly id: string
+  /** When it was submitted: another execution may have had the same id before. */
+  readonly created: string
   readonly kind: string
   readonly code: string
   readonly timeoutMs: number
@@ -21,10 +23,19 @@ export interface ExecutionFacts {
   readonly partitions: readonly number[]
 }
 
+export interface FoundExecution {
+  readonly facts: ExecutionFacts
+  readonly epoch: number
+  /** The server was started anew since the submit: it may have gone back in time. */
+  readonly restarted: boolean
+}
+
 interface Loaded {
   readonly facts: ExecutionFacts
+  /** The server's run id when a task of it was last begun. */
+  run: string
   runner?: Promise<TaskRunner>
-  /** Winners by stage, of one epoch. */
+  /** Winners by run of the server, epoch and stage. */
   readonly winners: Map<string, Promise<ReadonlyMap<string, string>>>
 }
 
@@ -57,21 +68,39 @@ export class Programs {
     this.#makeKnown = options.known
   }
 
-  /** Undefined where the execution is unknown or does not run any more. */
-  async facts(lane: LaneKeys, id: string): Promise<ExecutionFacts | undefined> {
-    const loaded = this.#loaded.get(id)
-    if (loaded) {
-      this.#loaded.delete(id)
-      this.#loaded.set(id, loaded)
-      return loaded.facts
-    }
+  /** Undefined where the execution is unknown or does not run any more. Asked for each task. */
+  async facts(lane: LaneKeys, id: string): Promise<FoundExecution | undefined> {
     const x = lane.executions + id
+    const [reply, about] = await Promise.all([
+      this.#deployment.command(x, ['HMGET', x, 'state', 'created', 'epoch', 'run']),
+      this.#deployment.command(x, ['INFO', 'server']),
+    ])
+    const [state = '', created = '', epoch = '', submitted = ''] = itemsOf(reply).map(textOf)
+    const run = /run_id:(\w+)/.exec(textOf(about))?.[1] ?? ''
+    let loaded = this.#loaded.get(id)
+    if (loaded && (state !== 'running' || loaded.facts.created !== created)) {
+      await this.forget(id)
+      loaded = undefined
+    }
+    if (state !== 'running') return undefined
+    const facts = loaded?.facts ?? (await this.#readFacts(x, id))
+    // The latest used is the last to be pushed out.
+    this.#loaded.delete(id)
+    this.#loaded.set(id, loaded ? Object.assign(loaded, { run }) : { facts, run, winners: new Map() })
+    for (const old of this.#loaded.keys()) {
+      if (this.#loaded.size <= mostLoaded) break
+      await this.forget(old)
+    }
+    return { facts, epoch: Number(epoch), restarted: run !== submitted }
+  }
+
+  async #readFacts(x: string, id: string): Promise<ExecutionFacts> {
     const fields = textMapOf(await this.#deployment.command(x, ['HGETALL', x]))
-    if (fields.get('state') !== 'running') return undefined
     const number = (name: string): number => Number(fields.get(name) ?? 0)
     const stages = Array.from({ length: number('stages') }, (_, k) => k)
-    const facts: ExecutionFacts = {
+    return {
       id,
+      created: fields.get('created') ?? '',
       kind: fields.get('kind') ?? '',
       code: fields.get('code') ?? '',
       timeoutMs: number('timeout'),
@@ -81,12 +110,6 @@ export class Programs {
       tasks: stages.map((k) => number(`c${k}`)),
       partitions: stages.map((k) => number(`p${k}`)),
     }
-    this.#loaded.set(id, { facts, winners: new Map() })
-    for (const old of this.#loaded.keys()) {
-      if (this.#loaded.size <= mostLoaded) break
-      await this.forget(old)
-    }
-    return facts
   }
 
   async runner(lane: LaneKeys, id: string): Promise<TaskRunner> {
@@ -124,7 +147,7 @@ export class Programs {
   async winner(lane: LaneKeys, id: string, epoch: number, stage: number, task: number): Promise<string> {
     const loaded = this.#loaded.get(id)
     if (!loaded) return attemptToken(epoch, 1)
-    const slot = `${epoch}.${stage}`
+    const slot = `${loaded.run}.${epoch}.${stage}`
     let winners = loaded.winners.get(slot)
     if (!winners) {
       winners = this.#readWinners(lane.executions + id, stage)

@@ -26,6 +26,7 @@ export interface TaskParts {
   readonly trace?: ((record: number) => void) | undefined
   /** Failed records of committed tasks. */
   readonly failed: () => Promise<number>
+  readonly temporary: (key: string) => Promise<number>
   readonly tasksOf: (stage: number) => number
   readonly partitionsOf: (stage: number) => number
   /** Token of the attempt that committed a task of an earlier stage. */
@@ -121,6 +122,10 @@ export class RunningTask implements TaskContext {
 
   failed(): Promise<number> {
     return this.#parts.failed()
+  }
+
+  temporary(key: string): Promise<number> {
+    return this.#parts.temporary(key)
   }
 
   tasksOf(stage: number): number {

@@ -1,5 +1,6 @@
 // Mode replace: a whole value is built under a temporary key of the attempt, in the slot of its target, and takes the
 // target's place when the task commits. A failed execution publishes nothing; what it built expires.
+import { randomBytes } from 'node:crypto'
 import type { Argument, Deployment } from '../../redis/deployment.ts'
 import { slotTag } from '../../redis/slots.ts'
 import type { MergeContext } from '../define.ts'
@@ -8,7 +9,6 @@ import type { MergeContext } from '../define.ts'
 const pairsTogether = 500
 // Commands that are under way at a time.
 const window = 8
-const expiryMs = 600_000
 
 /**
  * Writes batches of pairs with `command` and publishes the key. Returns how many pairs there were.
@@ -24,8 +24,9 @@ export async function publish(
   const { task, environment } = context
   const { deployment, namespace } = environment
   const tag = slotTag(deployment.slotOf(target))
-  const temporary = `${namespace}:{${tag}}:tmp:${task.execution}.${task.attempt}`
-  await deployment.command(temporary, ['UNLINK', temporary])
+  // A name of its own: an attempt that was overtaken may be writing still.
+  const temporary = `${namespace}:{${tag}}:tmp:${task.execution}.${randomBytes(4).toString('hex')}`
+  const expiryMs = await task.temporary(temporary)
 
   let written = 0
   let waiting: Promise<unknown>[] = []
@@ -33,7 +34,7 @@ export async function publish(
     for (let i = 0; i < batch.length; i += pairsTogether) {
       task.signal.throwIfAborted()
       const part = batch.slice(i, i + pairsTogether)
-      waiting.push(add(deployment, temporary, command, part))
+      waiting.push(add(deployment, temporary, command, part, expiryMs))
       written += part.length
       if (waiting.length >= window) {
         await Promise.all(waiting)
@@ -43,11 +44,18 @@ export async function publish(
   }
   await Promise.all(waiting)
 
-  // Redis keeps no empty values: an empty result is a key that is gone.
+  // Redis keeps no empty values: an empty result is a key that is gone. The first RENAME fails where the temporary key is
+  // not there any more, before the old value is touched.
+  const complete = `${temporary}.all`
   const effects =
     written === 0
       ? [['UNLINK', target] as const]
-      : [['UNLINK', target] as const, ['RENAME', temporary, target] as const, ['PERSIST', target] as const]
+      : [
+          ['RENAME', temporary, complete] as const,
+          ['UNLINK', target] as const,
+          ['RENAME', complete, target] as const,
+          ['PERSIST', target] as const,
+        ]
   await task.effect(0, effects)
   return written
 }
@@ -57,6 +65,7 @@ async function add(
   key: string,
   command: string,
   pairs: readonly (readonly [Argument, Argument])[],
+  expiryMs: number,
 ): Promise<void> {
   await Promise.all([
     deployment.command(key, [command, key, ...pairs.flat()]),

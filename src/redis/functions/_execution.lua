@@ -8,7 +8,9 @@
 -- committed the first time. `resume` is the stage that goes on afterwards.
 --
 -- Keys: x = the execution's hash (it names its task stream and index); x:done = one bit a task; x:w = attempt that committed, where it was not the first;
--- x:e = tasks with failed records; x:letters = dead letters of effects; x:p = the program.
+-- x:e = tasks with failed records; x:letters = dead letters of effects; x:p = the program; x:k = what open tasks have lying
+-- about: o.<task> = tokens of attempts with an outbox (x:o:<task>.<token>), m.<task> = slots with markers, t.<key> = a
+-- temporary key of a sink. `run` is the server's run id at the submit: where it changed, the server may have gone back in time.
 -- An execution whose `lease` is above 0 is local: its keys live one lease beyond the last sign of life of its client.
 
 local function now_ms()
@@ -25,6 +27,12 @@ local function expire_with(key, lease)
   if lease > 0 and redis.call('PTTL', key) == -1 then
     redis.call('PEXPIRE', key, lease)
   end
+end
+
+-- Whether an entry was handed out and not yet acknowledged, by whoever has it now.
+local function is_open(tasks, entry)
+  local pending = redis.pcall('XPENDING', tasks, 'gm', entry, entry, 1)
+  return not pending.err and #pending > 0
 end
 
 local function ensure_group(tasks)
@@ -108,6 +116,19 @@ local function begin_stage(x, tasks, stage)
   return left
 end
 
+-- Removes the outboxes of a task, of the attempts that lost too, and its marker in the lane.
+local function remove_outboxes(x, name)
+  local tokens = redis.call('HGET', x .. ':k', 'o.' .. name)
+  if not tokens then
+    return
+  end
+  for token in string.gmatch(tokens, '%S+') do
+    redis.call('UNLINK', x .. ':o:' .. name .. '.' .. token)
+  end
+  redis.call('UNLINK', x .. ':m:' .. name)
+  redis.call('HDEL', x .. ':k', 'o.' .. name)
+end
+
 local function finish(x, events, state, failure)
   local now = now_ms()
   local fields = redis.call('HMGET', x, 'id', 'ttl', 'code', 'index', 'lease', 'tasks')
@@ -120,7 +141,12 @@ local function finish(x, events, state, failure)
     redis.call('HSET', x, 'failure', failure)
   end
   redis.call('HDEL', x, 'open', 'next', 'rebuild', 'resume')
-  for _, suffix in ipairs({ '', ':done', ':w', ':e', ':letters', ':p' }) do
+  for _, field in ipairs(redis.call('HKEYS', x .. ':k')) do
+    if string.sub(field, 1, 2) == 'o.' then
+      remove_outboxes(x, string.sub(field, 3))
+    end
+  end
+  for _, suffix in ipairs({ '', ':done', ':w', ':e', ':letters', ':p', ':k' }) do
     redis.call('PEXPIRE', x .. suffix, ttl)
   end
   if fields[3] and fields[3] ~= '' then

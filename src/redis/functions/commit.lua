@@ -1,8 +1,8 @@
 -- Commits one task: at most once, whoever tries. The acknowledgement decides; all else follows in the same call.
 -- Keys: x, task stream, events.
 -- Args: entry, stage, task, epoch, attempt token ('1' the first), records in, records out, bytes, failed records,
---       written and failed records of an outbox that was applied, its key ('' none), prefix of letters' names, then
---       the effects as run_effects takes them.
+--       written and failed records of an outbox that was applied, prefix of letters' names, then the effects as
+--       run_effects takes them.
 -- Returns { status, done, applied }: status 1 committed; 0 refused (another attempt committed, or an older epoch);
 -- -1 the execution is gone; -2 it is not running any more. done is 1 where the execution ended with this commit.
 -- Work: the effects given (the caller sends at most 256) and one window of tasks.
@@ -29,9 +29,9 @@ local function commit(keys, args)
   local applied = 0
   if not rebuilt then
     local failed
-    applied, failed = run_effects(args, 14)
+    applied, failed = run_effects(args, 13)
     for i = 1, #failed, 2 do
-      redis.call('HSET', x .. ':letters', args[13] .. failed[i], failed[i + 1])
+      redis.call('HSET', x .. ':letters', args[12] .. failed[i], failed[i + 1])
     end
     local bad = tonumber(args[9]) + tonumber(args[11]) + #failed / 2
     applied = applied + tonumber(args[10])
@@ -60,10 +60,8 @@ local function commit(keys, args)
     redis.call('HSET', x .. ':w', name, attempt)
     expire_with(x .. ':w', lease)
   end
-  if args[12] ~= '' then
-    redis.call('HDEL', x, 'o.' .. name)
-    redis.call('UNLINK', args[12], x .. ':m:' .. name)
-  end
+  redis.call('HDEL', x, 'o.' .. name)
+  remove_outboxes(x, name)
   redis.call('HINCRBY', x, 'open', -1)
   local left = redis.call('HINCRBY', x, 'left', -1)
   local limit = tonumber(state[5])

@@ -13,7 +13,7 @@ local function forget(keys, args)
       redis.call('UNLINK', fields[2])
     end
   end
-  redis.call('UNLINK', x, x .. ':p', x .. ':done', x .. ':w', x .. ':e', x .. ':letters')
+  redis.call('UNLINK', x, x .. ':p', x .. ':done', x .. ':w', x .. ':e', x .. ':letters', x .. ':k')
   redis.call('ZREM', keys[2], args[1])
   return 1
 end

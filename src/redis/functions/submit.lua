@@ -15,7 +15,8 @@ local function submit(keys, args)
   local id, lease, delay = args[1], tonumber(args[5]), tonumber(args[7])
   redis.call('HSET', x, 'id', id, 'kind', args[2], 'group', args[3], 'ttl', args[4], 'lease', args[5], 'window', args[6],
     'timeout', args[8], 'max', args[9], 'memory', args[10], 'maxerr', args[11], 'uploads', args[12], 'created', now,
-    'index', index, 'tasks', tasks, 'code', code or '', 'epoch', 0, 'errors', 0, 'written', 0, 'retries', 0, 'state', 'running')
+    'index', index, 'tasks', tasks, 'code', code or '', 'epoch', 0, 'errors', 0, 'written', 0, 'retries', 0, 'state', 'running',
+    'run', string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') or '')
   for i = 13, #args, 2 do
     redis.call('HSET', x, args[i], args[i + 1])
   end

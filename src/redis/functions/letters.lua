@@ -1,6 +1,6 @@
--- Puts fields into a hash that a task fills before it commits (an outbox, dead letters); expires with the task.
+-- Puts the dead letters of a task's outbox into the hash of its execution, before the task is committed.
 -- Keys: hash. Args: ttl ms, then fields and values. Returns 1. Work: the fields given.
-local function stage(keys, args)
+local function letters(keys, args)
   for i = 2, #args, 2 do
     redis.call('HSET', keys[1], args[i], args[i + 1])
   end
@@ -10,4 +10,4 @@ local function stage(keys, args)
   return 1
 end
 
-gearmill.register('stage', stage)
+gearmill.register('letters', letters)
