@@ -12,6 +12,7 @@ import { filter } from './operations/filter.ts'
 import { flatMap } from './operations/flat-map.ts'
 import { forEach } from './operations/for-each.ts'
 import { aggregateBy, batchGroupBy, groupBy } from './operations/group-by.ts'
+import { join } from './operations/join.ts'
 import { limit } from './operations/limit.ts'
 import { localGroupBy } from './operations/local-group-by.ts'
 import { lower } from './operations/lower.ts'
@@ -33,6 +34,11 @@ import { write } from './sinks/write.ts'
 import { callSite } from './site.ts'
 
 type Operation = LocalDefinition | GlobalDefinition
+
+interface JoinOptions {
+  readonly on: unknown
+  readonly how?: unknown
+}
 
 /** A pipeline of anything: the public interface says of what. */
 class PipelineBuilder {
@@ -191,6 +197,18 @@ class PipelineBuilder {
     checkFunction('aggregate', local, 'local to be a function')
     checkFunction('aggregate', merge, 'merge to be a function')
     return this.#add(aggregate, null, zero, local, merge)
+  }
+
+  join(other: unknown, options: JoinOptions): PipelineBuilder {
+    if (!(other instanceof PipelineBuilder)) refuse('join', 'a pipeline', other)
+    checkOptions('join', options, ['on', 'how'])
+    const { on, how = 'inner' } = options
+    checkOneOf('join', 'how', how, ['inner', 'left', 'outer'])
+    const functions: readonly unknown[] = Array.isArray(on) ? on : [on, on]
+    if (functions.length !== 2) refuse('join', 'on to be a function, or one for each side', on)
+    for (const f of functions) checkFunction('join', f, 'on to be a function, or one for each side')
+    const call = { definition: join, name: join.name, options: { how }, functions, site: callSite() }
+    return this.#then(Object.freeze({ ...call, other: other.#description }))
   }
 
   reduce(f: unknown): PipelineBuilder {

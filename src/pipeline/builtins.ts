@@ -10,6 +10,7 @@ import { filter } from './operations/filter.ts'
 import { flatMap } from './operations/flat-map.ts'
 import { forEach } from './operations/for-each.ts'
 import { aggregateBy, batchGroupBy, groupBy } from './operations/group-by.ts'
+import { join } from './operations/join.ts'
 import { limit } from './operations/limit.ts'
 import { localGroupBy } from './operations/local-group-by.ts'
 import { lower } from './operations/lower.ts'
@@ -42,6 +43,7 @@ const all: readonly Definition[] = [
   words,
   lower,
   limit,
+  join,
   collect,
   repartition,
   countBy,

@@ -1,7 +1,7 @@
 // Where records go at the end of the last stage: to the result's block, or to the server as effects.
 import type { Batch } from '../codec/batch.ts'
 import { encodeBatch } from '../codec/frames.ts'
-import type { Command, TaskContext } from '../engine/runner.ts'
+import type { Command, Failure, TaskContext } from '../engine/runner.ts'
 import type { Collector, RunContext } from './define.ts'
 import { FrameWriter } from './shuffle/frames.ts'
 
@@ -37,18 +37,24 @@ export class ResultCollector implements Collector {
 export class EffectCollector implements Collector {
   readonly #task: TaskContext
   readonly #commands: (record: unknown) => readonly Command[]
+  readonly #refused: (failure: Failure, record: unknown) => void
   #waiting: Promise<void>[] = []
   #records = 0
 
-  constructor(task: TaskContext, commands: (record: unknown) => readonly Command[]) {
+  constructor(
+    task: TaskContext,
+    commands: (record: unknown) => readonly Command[],
+    refused: (failure: Failure, record: unknown) => void,
+  ) {
     this.#task = task
     this.#commands = commands
+    this.#refused = refused
   }
 
   add(record: unknown): void {
     const commands = this.#commands(record)
     if (commands.length === 0) return
-    const adding = this.#task.effect(this.#records++, commands)
+    const adding = this.#task.effect(this.#records++, commands, (failure) => this.#refused(failure, record))
     if (adding !== undefined) this.#waiting.push(adding)
   }
 

@@ -6,6 +6,7 @@ import type { Batch } from '../codec/batch.ts'
 import type { Command, Environment, TaskContext } from '../engine/runner.ts'
 import type { TokenOptions } from '../native/text/tokens.ts'
 import type { Deployment } from '../redis/deployment.ts'
+import type { Description } from './plan.ts'
 import type { Site } from './site.ts'
 import type { TextStep } from './text.ts'
 
@@ -21,7 +22,9 @@ export interface SplitContext {
   readonly deployment: Deployment
   readonly namespace: string
   readonly signal?: AbortSignal | undefined
-  /** Starts upload block `index` of the coming execution. */
+  /** How many upload blocks the readers in front of this one have written. */
+  readonly uploads: number
+  /** Starts upload block `index` of the coming execution, `uploads` or more. */
   upload(index: number): BlockWriter
   /** Only explain() asks: nothing may be written. */
   readonly dry: boolean
@@ -105,16 +108,22 @@ export interface ShuffleContext extends RunContext {
   readonly partitions: number
 }
 
-export interface MergeContext extends RunContext {
+/** What the tasks of one earlier stage wrote for a partition. */
+export interface MergeInput {
   /** How many tasks wrote; read them in order, that makes results deterministic. */
   readonly tasks: number
-  readonly partition: number
-  /** False where a record failed and the run asked for all or nothing. */
-  readonly mayPublish: () => Promise<boolean>
   /** The records that task `task` wrote for this partition. */
   read(task: number): AsyncIterable<readonly unknown[]>
   /** The same as they were written: columns where they are. */
   batches(task: number): AsyncIterable<Batch>
+}
+
+export interface MergeContext extends RunContext, MergeInput {
+  readonly partition: number
+  /** The second input, of operations that have one. */
+  readonly other: MergeInput | undefined
+  /** False where a record failed and the run asked for all or nothing. */
+  readonly mayPublish: () => Promise<boolean>
 }
 
 export interface GlobalDefinition<Options = unknown, Functions extends readonly unknown[] = readonly unknown[]> {
@@ -125,8 +134,11 @@ export interface GlobalDefinition<Options = unknown, Functions extends readonly 
   readonly spread: 'hash' | 'one'
   /** The map side combines records of equal keys before it writes them. For explain(). */
   readonly combines: boolean
-  /** Local steps in front of the collector: key functions, so that their errors and promises are seen to. */
-  steps?(options: Options, functions: Functions): readonly Step[]
+  /**
+   * Local steps in front of the collector: key functions, so that their errors and promises are seen to.
+   * `side` is 1 for the second input.
+   */
+  steps?(options: Options, functions: Functions, side: number): readonly Step[]
   collect(options: Options, functions: Functions, context: ShuffleContext): Collector
   /** Gives arrays of records, or batches. */
   merge(options: Options, functions: Functions, context: MergeContext): AsyncIterable<readonly unknown[] | Batch>
@@ -173,6 +185,8 @@ export interface ReaderCall<T = unknown> extends Call<ReaderDefinition> {
   readonly record?: T
 }
 export interface OperationCall<T = unknown, R = unknown> extends Call<OperationDefinition> {
+  /** The second pipeline, of operations that have two inputs. */
+  readonly other?: Description
   readonly takes?: (record: T) => void
   readonly gives?: R
 }

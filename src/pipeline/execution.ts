@@ -4,6 +4,7 @@ import type { EndedExecution, ExecutionHandle, ExecutionStatus } from '../engine
 import { recordErrorOf } from '../engine/failure.ts'
 import { ExecutionError, type RecordError } from '../errors.ts'
 import type { Plan } from './explain.ts'
+import type { Site } from './site.ts'
 
 /** How the frames and the end of an execution become what the user gets. */
 export type Results<T> = (frames: AsyncIterable<readonly unknown[]>, ended: EndedExecution) => AsyncIterable<T>
@@ -13,11 +14,14 @@ export class RunningExecution<T> {
   readonly id: string
   readonly #handle: ExecutionHandle
   readonly #results: Results<T>
+  readonly #sink: Site | undefined
 
-  constructor(handle: ExecutionHandle, results: Results<T> = flat) {
+  /** @param sink where the sink was added, for the effects that the server refused */
+  constructor(handle: ExecutionHandle, results: Results<T> = flat, sink?: Site) {
     this.id = handle.id
     this.#handle = handle
     this.#results = results
+    this.#sink = sink
   }
 
   status(): Promise<ExecutionStatus> {
@@ -65,7 +69,11 @@ export class RunningExecution<T> {
 
   async #errors(): Promise<RecordError[]> {
     const errors: RecordError[] = []
-    for await (const failure of this.#handle.failures()) errors.push(recordErrorOf(failure))
+    for await (const failure of this.#handle.failures()) {
+      const error = recordErrorOf(failure)
+      if (error.code === 'EXECUTION_EFFECT' && this.#sink) error.stack = `${String(error)}\n${this.#sink.stack}`
+      errors.push(error)
+    }
     return errors
   }
 
@@ -87,8 +95,8 @@ export class RunningExecution<T> {
 export class Execution<T> extends RunningExecution<T> {
   readonly #plan: Plan
 
-  constructor(handle: ExecutionHandle, plan: Plan, results: Results<T>) {
-    super(handle, results)
+  constructor(handle: ExecutionHandle, plan: Plan, results: Results<T>, sink?: Site) {
+    super(handle, results, sink)
     this.#plan = plan
   }
 

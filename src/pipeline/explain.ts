@@ -1,5 +1,6 @@
 // What explain() gives: the stages of a pipeline in words, the same for the same pipeline and input.
-import type { Description, StagedPlan } from './plan.ts'
+import type { Definition } from './define.ts'
+import { type Description, type StagedPlan, readersOf } from './plan.ts'
 
 export interface PlannedStage {
   readonly stage: number
@@ -43,14 +44,23 @@ export class Plan {
   }
 }
 
+function definitionsOf({ operations }: Description): Map<string, Definition> {
+  const found = new Map<string, Definition>()
+  for (const { call } of operations) {
+    if (call.other !== undefined) for (const [name, one] of definitionsOf(call.other)) found.set(name, one)
+    found.set(call.name, call.definition)
+  }
+  return found
+}
+
 export function planOf(description: Description, { stages }: StagedPlan): Plan {
-  const { reader, operations, sink } = description
-  const definitions = new Map(operations.map(({ call }) => [call.name, call.definition]))
+  const { sink } = description
+  const definitions = definitionsOf(description)
   const planned = stages.map(({ source, local, target, tasks, partitions, text }, stage): PlannedStage => {
     const input =
       source.kind === 'reader'
         ? `${source.call.text}, ${tasks} ${tasks === 1 ? 'split' : 'splits'}`
-        : `${source.kind} ${source.call.text} of stage ${source.stage}`
+        : `${source.kind} ${source.call.text} of ${source.stages.length === 1 ? 'stage' : 'stages'} ${source.stages.join(' and ')}`
     const names = local.map((step) => step.text)
     const fused = names.slice(0, names.length - (text?.steps ?? 0))
     const columns = names.slice(fused.length)
@@ -66,7 +76,7 @@ export function planOf(description: Description, { stages }: StagedPlan): Plan {
     }
   })
   const commands = [
-    ...(reader.definition.commands?.(reader.options) ?? []),
+    ...readersOf(description).flatMap(({ definition, options }) => definition.commands?.(options) ?? []),
     ...(sink?.call.definition.commands?.(sink.call.options) ?? []),
   ]
   return new Plan(planned, [...new Set(commands)])

@@ -38,6 +38,17 @@ export type Direction = 'asc' | 'desc'
 /** A start value, or a function that makes one: use the function for objects, each key or split needs its own. */
 export type Initial<A> = A | (() => A)
 
+export type JoinHow = 'inner' | 'left' | 'outer'
+
+/** One key function for the records of both sides, or one for each. */
+export type JoinKeys<T, U, K> = ((record: T | U) => K) | readonly [left: (record: T) => K, right: (record: U) => K]
+
+export interface Joined<T, U, K, H extends JoinHow> {
+  readonly key: K
+  readonly left: H extends 'outer' ? T | undefined : T
+  readonly right: H extends 'inner' ? U : U | undefined
+}
+
 export interface RunOptions {
   /** Aborts the execution. */
   readonly signal?: AbortSignal
@@ -165,6 +176,14 @@ export interface Pipeline<T, W extends With = readonly []> {
     local: (accumulator: A, record: T) => A | PromiseLike<A>,
     merge: (left: A, right: A) => A | PromiseLike<A>,
   ): Pipeline<A, W>
+  /**
+   * Pairs of records with equal keys, those of `other` in their order for each of this side. `left` keeps records of this side
+   * without a match, `outer` those of both. The records of `other` with one partition's keys must fit in memory.
+   */
+  join<U, K, H extends JoinHow = 'inner'>(
+    other: Pipeline<U, With>,
+    options: { readonly on: JoinKeys<T, U, K>; readonly how?: H },
+  ): Pipeline<Joined<T, U, Awaited<K>, H>, W>
   /** Joins all records by an associative function; nothing for nothing. */
   reduce(f: (left: T, right: T) => T | PromiseLike<T>): Pipeline<T, W>
 

@@ -3,6 +3,7 @@
 import type { StageSpec } from '../engine/runner.ts'
 import { builtins } from './builtins.ts'
 import type { OperationCall, ReaderCall, SinkCall, Splits } from './define.ts'
+import { labelOf } from './site.ts'
 import { type TextStep, tokensOf } from './text.ts'
 import type { StageProgram, StageSource, StageTarget, StepProgram } from './program.ts'
 
@@ -34,7 +35,26 @@ function partitionsOf(splits: number): number {
   return Math.max(1, Math.min(64, Math.ceil(splits / 4)))
 }
 
-export function stagesOf(description: Description, splits: Splits): StagedPlan {
+/** A stage whose end is not known yet. */
+interface OpenStage {
+  readonly source: StageSource
+  readonly tasks: number
+  /** Of the readers that its records come from. */
+  readonly splits: number
+  readonly local: StepProgram[]
+  /** Those of `local`. */
+  readonly operations: Placed<OperationCall>[]
+}
+
+const noSplits: Splits = { count: 1, data: null }
+
+/** The readers of a pipeline: its own, then those of the pipelines that it joins, in the order of its operations. */
+export function readersOf({ reader, operations }: Description): ReaderCall[] {
+  return [reader, ...operations.flatMap(({ call }) => (call.other === undefined ? [] : readersOf(call.other)))]
+}
+
+/** @param splits of each reader, as `readersOf` names them; without, the functions and labels are right, and nothing else */
+export function stagesOf(description: Description, splits: readonly Splits[] = []): StagedPlan {
   const functions: unknown[] = []
   const labels: string[] = []
   const indexes = new Map<unknown, number>()
@@ -48,13 +68,13 @@ export function stagesOf(description: Description, splits: Splits): StagedPlan {
   const stepOf = ({ call, values }: Placed<ReaderCall | OperationCall | SinkCall>): StepProgram => {
     const { definition, name, options, site } = call
     const text = definition.describe(options)
-    const at = site.place === '' ? '' : ` at ${site.place.slice(site.place.lastIndexOf('/') + 1)}`
+    const label = labelOf(name, site)
     return {
       name,
       options,
-      functions: call.functions.map((value) => indexOf(value, `${text}${at}`)),
-      ...(values === undefined ? {} : { values: indexOf(values, `with(...)${at}`) }),
-      ...(builtins.get(name) === definition ? {} : { definition: indexOf(definition, `${text}${at}`) }),
+      functions: call.functions.map((value) => indexOf(value, label)),
+      ...(values === undefined ? {} : { values: indexOf(values, labelOf('with', site)) }),
+      ...(builtins.get(name) === definition ? {} : { definition: indexOf(definition, label) }),
       text,
       place: site.place,
       stack: site.stack,
@@ -62,50 +82,57 @@ export function stagesOf(description: Description, splits: Splits): StagedPlan {
   }
 
   const stages: StageProgram[] = []
-  let source: StageSource = {
-    kind: 'reader',
-    call: stepOf({ call: description.reader, values: undefined }),
-    data: splits.data,
-  }
-  let tasks = splits.count
-  let local: StepProgram[] = []
-  // Those of `local`.
-  let definitions: Placed<OperationCall>[] = []
-  const close = (target: StageTarget, partitions: number, text?: StageProgram['text']): void => {
-    stages.push({ source, local, target, tasks, partitions, ...(text === undefined ? {} : { text }) })
-    local = []
-    definitions = []
-  }
+  const readers = splits.values()
 
-  for (const placed of description.operations) {
-    const step = stepOf(placed)
-    const { definition } = placed.call
-    if (definition.kind === 'local') {
-      local.push(step)
-      definitions.push(placed)
-      continue
+  /** Adds the stages of a pipeline up to its last operation; what is still open there is closed by the caller. */
+  const open = ({ reader, operations }: Description): OpenStage => {
+    const read = readers.next().value ?? noSplits
+    let stage: OpenStage = {
+      source: { kind: 'reader', call: stepOf({ call: reader, values: undefined }), data: read.data },
+      tasks: read.count,
+      splits: read.count,
+      local: [],
+      operations: [],
     }
-    const partitions = definition.spread === 'one' ? 1 : partitionsOf(splits.count)
-    const text = definition.text?.takes(placed.call.options) === true ? textOf(definitions) : undefined
-    close({ kind: 'shuffle', call: step }, partitions, text)
-    source = { kind: 'merge', call: step, stage: stages.length - 1 }
-    tasks = partitions
+    for (const placed of operations) {
+      const { definition, options, other } = placed.call
+      const step = stepOf(placed)
+      if (definition.kind === 'local') {
+        stage.local.push(step)
+        stage.operations.push(placed)
+        continue
+      }
+      const sides = other === undefined ? [stage] : [stage, open(other)]
+      const most = Math.max(...sides.map((side) => side.splits))
+      const partitions = definition.spread === 'one' ? 1 : partitionsOf(most)
+      const inputs = sides.map((side, i) => {
+        const text = definition.text?.takes(options) === true ? textOf(side.operations) : undefined
+        return close(side, { kind: 'shuffle', call: step, side: i }, partitions, text)
+      })
+      const source: StageSource = { kind: 'merge', call: step, stages: inputs }
+      stage = { source, tasks: partitions, splits: most, local: [], operations: [] }
+    }
+    return stage
+  }
+  const close = (stage: OpenStage, target: StageTarget, partitions: number, text?: StageProgram['text']): number => {
+    const { source, local, tasks } = stage
+    return stages.push({ source, local, target, tasks, partitions, ...(text === undefined ? {} : { text }) }) - 1
   }
 
+  const last = open(description)
   const { sink } = description
   if (sink === undefined) {
-    close({ kind: 'result' }, 1)
+    close(last, { kind: 'result' }, 1)
     return { stages, functions, labels, written: undefined }
   }
-  const step = stepOf(sink)
+  const call = stepOf(sink)
   if (sink.call.definition.publish === undefined) {
-    close({ kind: 'effects', call: step }, 1)
+    close(last, { kind: 'effects', call }, 1)
     return { stages, functions, labels, written: 'effects' }
   }
-  close({ kind: 'publish', call: step }, 1)
-  source = { kind: 'publish', call: step, stage: stages.length - 1 }
-  tasks = 1
-  close({ kind: 'result' }, 1)
+  const gathered = close(last, { kind: 'publish', call }, 1)
+  const source: StageSource = { kind: 'publish', call, stages: [gathered] }
+  close({ source, tasks: 1, splits: 1, local: [], operations: [] }, { kind: 'result' }, 1)
   return { stages, functions, labels, written: 'result' }
 }
 
@@ -129,6 +156,6 @@ export function specsOf(stages: readonly StageProgram[]): StageSpec[] {
   return stages.map(({ source, tasks, partitions }) => ({
     tasks,
     partitions,
-    inputs: source.kind === 'reader' ? [] : [source.stage],
+    inputs: source.kind === 'reader' ? [] : source.stages,
   }))
 }

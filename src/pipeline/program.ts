@@ -21,11 +21,14 @@ export interface StepProgram {
 
 export type StageSource =
   | { readonly kind: 'reader'; readonly call: StepProgram; readonly data: unknown }
-  /** The merge of a global operation over the blocks of `stage`, or the last part of a publishing sink. */
-  | { readonly kind: 'merge' | 'publish'; readonly call: StepProgram; readonly stage: number }
+  /** The merge of a global operation over the blocks of stages (a join has two), or the last part of a publishing sink. */
+  | { readonly kind: 'merge' | 'publish'; readonly call: StepProgram; readonly stages: readonly number[] }
 
 export type StageTarget =
-  { readonly kind: 'shuffle' | 'publish' | 'effects'; readonly call: StepProgram } | { readonly kind: 'result' }
+  /** `side` tells the two inputs of a join apart. */
+  | { readonly kind: 'shuffle'; readonly call: StepProgram; readonly side: number }
+  | { readonly kind: 'publish' | 'effects'; readonly call: StepProgram }
+  | { readonly kind: 'result' }
 
 export interface StageProgram {
   readonly source: StageSource

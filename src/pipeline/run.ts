@@ -1,13 +1,14 @@
 // Submits a pipeline: splits, stages, captured code, one call of the engine.
+import type { BlockWriter } from '../blocks/store.ts'
 import { captureCode } from '../code/capture.ts'
-import type { ExecutionEngine, ExecutionStatus, SubmitOptions } from '../engine/execution.ts'
-import type { RecordError } from '../errors.ts'
+import { throwIfAborted, type ExecutionEngine, type ExecutionStatus, type SubmitOptions } from '../engine/execution.ts'
+import { GearmillError, type RecordError } from '../errors.ts'
 import type { Splits } from './define.ts'
 import { Execution, type Results } from './execution.ts'
 import { type Plan, planOf } from './explain.ts'
 import { checkFunction, checkInteger, checkOneOf, checkOptions, refuse } from './options.ts'
 import type { Outcome, RunOptions, SkipOptions, Written } from './pipeline.ts'
-import { type Description, type StagedPlan, specsOf, stagesOf } from './plan.ts'
+import { type Description, type StagedPlan, readersOf, specsOf, stagesOf } from './plan.ts'
 import { encodeProgram } from './program.ts'
 
 /** What pipelines need of the mill that they were made from. */
@@ -18,38 +19,57 @@ export interface Launcher {
 }
 
 const numbers = ['timeoutMs', 'maxAttempts', 'memoryMb', 'priority', 'delayMs', 'maxErrors'] as const
-const known = ['signal', 'onProgress', 'id', 'onError', ...numbers]
+const submitOptions = ['signal', 'id', ...numbers]
 
 /** Throws PLAN_OPTION. */
 export function checkRunOptions(call: string, options: object): void {
-  checkOptions(call, options, known)
+  checkSubmitOptions(call, options, ['onProgress', 'onError'])
   const given = options as Partial<SkipOptions>
+  if (given.onProgress !== undefined) checkFunction(call, given.onProgress, 'onProgress to be a function')
+  if (given.onError !== undefined) checkOneOf(call, 'onError', given.onError, ['skip'])
+  if (given.maxErrors !== undefined && given.onError !== 'skip')
+    refuse(call, `maxErrors beside onError: 'skip'`, options)
+}
+
+/** Throws PLAN_OPTION; `more` are names that the caller checks itself. */
+export function checkSubmitOptions(call: string, options: object, more: readonly string[] = []): void {
+  checkOptions(call, options, [...submitOptions, ...more])
+  const given = options as SubmitOptions
   for (const name of numbers) {
     if (given[name] === undefined) continue
     const least = name === 'priority' ? -Number.MAX_SAFE_INTEGER : 0
     checkInteger(call, given[name], least, `${name} to be a whole number${least === 0 ? ' of at least 0' : ''}`)
   }
-  if (given.onProgress !== undefined) checkFunction(call, given.onProgress, 'onProgress to be a function')
-  if (given.onError !== undefined) checkOneOf(call, 'onError', given.onError, ['skip'])
-  if (given.maxErrors !== undefined && given.onError !== 'skip')
-    refuse(call, `maxErrors beside onError: 'skip'`, options)
+  if (given.signal !== undefined && !(given.signal instanceof AbortSignal))
+    refuse(call, 'signal to be an AbortSignal', given.signal)
   if (given.id !== undefined && (typeof given.id !== 'string' || given.id === ''))
     refuse(call, 'id to be a text', given.id)
 }
 
+/** The splits of all readers. What they have to send is sent, unless `dry`. */
 async function splitsOf(
-  { reader }: Description,
-  launcher: Launcher,
+  description: Description,
+  { engine }: Launcher,
   id: string,
   dry: boolean,
   signal?: AbortSignal,
-): Promise<Splits> {
-  const { deployment, namespace } = launcher.engine
-  return reader.definition.splits(
-    reader.options,
-    { deployment, namespace, signal, dry, upload: (index) => launcher.engine.upload(id, index) },
-    reader.source,
-  )
+): Promise<Splits[]> {
+  const { deployment, namespace } = engine
+  const upload = (index: number): BlockWriter => engine.upload(id, index)
+  const splits: Splits[] = []
+  let uploads = 0
+  for (const { definition, options, source, site } of readersOf(description)) {
+    try {
+      const found = await definition.splits(options, { deployment, namespace, signal, dry, uploads, upload }, source)
+      uploads += found.uploads ?? 0
+      splits.push(found)
+    } catch (error) {
+      // The calls in between are Gearmill's own, and more than a stack holds.
+      if (error instanceof GearmillError) error.stack = `${error.stack ?? error.message}\n${site.stack}`
+      throw error
+    }
+  }
+  return splits
 }
 
 function isSkip(options: RunOptions | SkipOptions): options is SkipOptions {
@@ -68,11 +88,14 @@ export async function start<T>(
   options: RunOptions | SkipOptions,
 ): Promise<Execution<T>> {
   const { engine } = launcher
-  options.signal?.throwIfAborted()
   const id = options.id ?? engine.newId()
+  throwIfAborted(id, options.signal)
   // What cannot travel is refused before anything is read or sent; the functions are the same whatever the splits.
-  const code = captured(stagesOf(description, { count: 1, data: null }), launcher)
-  const splits = await splitsOf(description, launcher, id, false, options.signal)
+  const code = captured(stagesOf(description), launcher)
+  const splits = await splitsOf(description, launcher, id, false, options.signal).catch((error: unknown) => {
+    throwIfAborted(id, options.signal)
+    throw error
+  })
   const staged = stagesOf(description, splits)
   const { onProgress, onError: _, ...submitting } = options as Partial<SkipOptions>
   const handle = await engine.submit(
@@ -81,12 +104,12 @@ export async function start<T>(
       program: encodeProgram({ strict: !isSkip(options), stages: staged.stages }),
       ...(code === undefined ? {} : { code }),
       stages: specsOf(staged.stages),
-      uploads: splits.uploads ?? 0,
+      uploads: splits.reduce((sum, { uploads = 0 }) => sum + uploads, 0),
     },
     { ...submitting, id } satisfies SubmitOptions,
   )
   if (onProgress !== undefined) follow(handle.progress(), onProgress)
-  return new Execution<T>(handle, planOf(description, staged), resultsOf<T>(staged.written))
+  return new Execution<T>(handle, planOf(description, staged), resultsOf<T>(staged.written), description.sink?.call.site)
 }
 
 function captured(

@@ -26,7 +26,10 @@ class PipelineRunner implements TaskRunner {
     const steps = [...stage.local, ...(stage.target.kind === 'result' ? [] : [stage.target.call])]
     for (const { values } of steps) {
       if (values === undefined || this.#values.has(values)) continue
-      this.#values.set(values, loadValues(this.#program.functions[values] as object))
+      const loading = loadValues(this.#program.functions[values] as object)
+      this.#values.set(values, loading)
+      // The next attempt makes it again.
+      loading.catch(() => this.#values.delete(values))
     }
     const values = new Map<number, unknown>()
     for (const [index, loading] of this.#values) values.set(index, await loading)

@@ -1,4 +1,7 @@
-// Where in the user's program a step was added: its stack goes on behind that of whatever the step's function throws.
+// Where in the user's program a step was added: it is named in refusals, and its stack goes on behind that of whatever the
+// step's function throws.
+import { relative } from 'node:path'
+import { callSite as outside, type CallSite } from '../code/call-site.ts'
 
 export interface Site {
   /** `file:line:column`, or empty where it is not known. */
@@ -7,17 +10,32 @@ export interface Site {
   readonly stack: string
 }
 
-const here = new URL('.', import.meta.url).href
+// Most sites are never asked, and an answer may take reading a source map.
+class LazySite implements Site {
+  readonly #site: CallSite
 
-/** The call that is outside of this folder and led here. */
+  constructor(site: CallSite) {
+    this.#site = site
+  }
+
+  get place(): string {
+    const { file, line, column } = this.#site
+    return file === '' ? '' : `${file}:${line}:${column}`
+  }
+
+  get stack(): string {
+    return this.#site.stack
+  }
+}
+
+/** The call that is outside of Gearmill and led here. */
 export function callSite(): Site {
-  const limit = Error.stackTraceLimit
-  Error.stackTraceLimit = 30
-  const holder: { stack?: string } = {}
-  Error.captureStackTrace(holder, callSite)
-  Error.stackTraceLimit = limit
-  const lines = (holder.stack ?? '').split('\n').slice(1)
-  const ours = lines.findLastIndex((line) => line.includes(here) || line.includes(here.replace('file://', '')))
-  const stack = lines.slice(ours + 1).filter((line) => !line.includes('node:internal'))
-  return { place: /\(?((?:file:\/\/)?[^()\s]+:\d+:\d+)\)?$/.exec(stack[0] ?? '')?.[1] ?? '', stack: stack.join('\n') }
+  return new LazySite(outside())
+}
+
+/** `map(...) at app.ts:12`, the file relative to the working directory where it is below it. */
+export function labelOf(call: string, { place }: Site): string {
+  if (place === '') return `${call}(...)`
+  const near = relative(process.cwd(), place)
+  return `${call}(...) at ${(near.startsWith('..') ? place : near).replace(/:\d+$/, '')}`
 }

@@ -5,7 +5,7 @@ import type { Environment, Failure, Program, TaskContext } from '../engine/runne
 import { PlanError } from '../errors.ts'
 import { builtins } from './builtins.ts'
 import { EffectCollector, ResultCollector } from './collectors.ts'
-import type { Collector, Definition, Gather, MergeContext, ReadBatch, RunContext, Step } from './define.ts'
+import type { Collector, Definition, Gather, MergeContext, MergeInput, ReadBatch, RunContext, Step } from './define.ts'
 import { completed, failureOf } from './failures.ts'
 import { Chain } from './fusion.ts'
 import type { StageProgram, StepProgram } from './program.ts'
@@ -170,7 +170,7 @@ export class StageTask {
         this.#task.signal.throwIfAborted()
         const allowed = guard(this.#position + from, Math.min(together, length - from))
         if (allowed === 0) {
-          if (killed !== undefined) this.#failKiller(killed, calls ?? [], records[from], await read.place?.(from))
+          if (killed !== undefined) this.#failFound(killed, calls ?? [], records[from], await read.place?.(from))
           killed = undefined
           from++
           continue
@@ -230,8 +230,8 @@ export class StageTask {
     )
   }
 
-  /** Nobody knows which of the functions it was: all are named, and the first one's place is given. */
-  #failKiller(failure: Failure, calls: readonly StepProgram[], record: unknown, place: string | undefined): void {
+  /** A record that the engine found or refused. Which of the functions it was nobody knows: all are named, with the first one's place. */
+  #failFound(failure: Failure, calls: readonly StepProgram[], record: unknown, place: string | undefined): void {
     const suspects = calls.filter(({ functions }) => functions.length > 0)
     const { place: written, stack } = suspects[0] ?? this.#stage.source.call
     this.#task.fail(
@@ -272,7 +272,8 @@ export class StageTask {
     const { call } = target
     const definition = this.#definition(call, target.kind === 'shuffle' ? 'global' : 'sink')
     const values = call.values === undefined ? undefined : this.#values.get(call.values)
-    for (const step of definition.steps?.(call.options, this.#functions(call)) ?? []) {
+    for (const step of definition.steps?.(call.options, this.#functions(call), 'side' in target ? target.side : 0) ??
+      []) {
       current().steps.push({ step, values, call })
     }
     return groups
@@ -288,11 +289,10 @@ export class StageTask {
     }
     const merging: MergeContext = {
       ...context,
-      tasks: this.#task.tasksOf(source.stage),
+      ...this.#input(source.stages[0] as number),
+      other: source.stages[1] === undefined ? undefined : this.#input(source.stages[1]),
       mayPublish: async () => !this.#strict || (await this.#task.failed()) === 0,
       partition: this.#task.task,
-      read: (task) => this.#records(source.stage, task),
-      batches: (task) => this.#blocks(source.stage, task),
     }
     if (source.kind === 'merge') {
       const definition = this.#definition(call, 'global')
@@ -304,6 +304,14 @@ export class StageTask {
         if (publish !== undefined) yield [await publish.finish(call.options, functions, merging)]
       })(this.#functions(call)),
     )
+  }
+
+  #input(stage: number): MergeInput {
+    return {
+      tasks: this.#task.tasksOf(stage),
+      read: (task) => this.#records(stage, task),
+      batches: (task) => this.#blocks(stage, task),
+    }
   }
 
   async *#records(stage: number, task: number): AsyncGenerator<readonly unknown[]> {
@@ -331,7 +339,11 @@ export class StageTask {
     const sink = this.#definition(call, 'sink')
     if (sink.publish !== undefined) return sink.publish.collect(call.options, this.#functions(call), context)
     const functions = this.#functions(call)
-    return new EffectCollector(this.#task, (record) => sink.effects?.(call.options, record, functions) ?? [])
+    return new EffectCollector(
+      this.#task,
+      (record) => sink.effects?.(call.options, record, functions) ?? [],
+      (failure, record) => this.#failFound(failure, [call], record, undefined),
+    )
   }
 
   #functions(call: StepProgram): readonly unknown[] {

@@ -1,5 +1,6 @@
 // The values of with() in an executor: plain ones as they came, those of onWorker() made here.
-import { isOnWorker } from '../code/resource.ts'
+import { isOnWorker, type OnWorker } from '../code/resource.ts'
+import { GearmillError } from '../errors.ts'
 
 /** Closes what onWorker() made, in the way that it offers. */
 export async function closeValues(values: object, loaded: object): Promise<void> {
@@ -17,11 +18,20 @@ async function closeResource(resource: unknown): Promise<void> {
   if (closer !== undefined) await (held[closer] as () => unknown).call(resource)
 }
 
+async function made(name: string, resource: OnWorker<unknown>): Promise<unknown> {
+  try {
+    return await resource.make()
+  } catch (cause) {
+    const why = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause)
+    throw new GearmillError('EXECUTION_RESOURCE', `with({ ${name}: onWorker(f) }): f threw ${why}`, { cause })
+  }
+}
+
 export async function loadValues(values: object): Promise<object> {
   const loaded = await Promise.all(
     Object.entries(values).map(async ([name, value]): Promise<[string, unknown]> => [
       name,
-      isOnWorker(value) ? await value.make() : value,
+      isOnWorker(value) ? await made(name, value) : value,
     ]),
   )
   return Object.fromEntries(loaded)

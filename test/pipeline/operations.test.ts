@@ -259,6 +259,31 @@ describe('global operations', () => {
     )
   })
 
+  it('join pairs equal keys, inner, left and outer', async () => {
+    const pair = fc.tuple(fc.oneof(fc.integer({ min: 0, max: 4 }), fc.constantFrom('1', '2')), fc.nat())
+    await fc.assert(
+      fc.asyncProperty(inputs(pair), inputs(pair), async ([left, p], [right, q]) => {
+        const [a, b] = [read.from(left, { partitions: p }), read.from(right, { partitions: q })]
+        const matches = left.flatMap((l) => right.filter((r) => r[0] === l[0]).map((r) => [l, r]))
+        const onlyLeft = left.filter((l) => !right.some((r) => r[0] === l[0])).map((l) => [l, undefined])
+        const onlyRight = right.filter((r) => !left.some((l) => r[0] === l[0])).map((r) => [undefined, r])
+        const on = ([key]: readonly [number | string, number]) => key
+        for (const [how, expected] of [
+          ['inner', matches],
+          ['left', [...matches, ...onlyLeft]],
+          ['outer', [...matches, ...onlyLeft, ...onlyRight]],
+        ] as const) {
+          const joined = await a.join(b, { on, how }).run()
+          expect(sorted(joined.map((one) => [one.left, one.right]))).toEqual(sorted(expected))
+        }
+        const named = b.map(([key, n]) => ({ key, n })).distinct(({ key }) => key)
+        const counted = a.join(named, { on: [on, ({ key }) => key] }).count()
+        expect(await counted.run()).toEqual([left.filter((l) => right.some((r) => r[0] === l[0])).length])
+      }),
+      { numRuns: 30 },
+    )
+  })
+
   it('gives results that do not depend on the order in which tasks run', async () => {
     const backwards = memoryReaders({ order: (tasks) => tasks.toReversed() })
     const items = Array.from({ length: 2000 }, (_, i) => `w${(i * 7919) % 97}`)

@@ -56,6 +56,29 @@ describe('explain', () => {
     expect(JSON.parse(JSON.stringify(plan))).toEqual(plan.toJSON())
   })
 
+  it('puts the stages of a joined pipeline in front of the join', async () => {
+    const other = read.from(['a', 'b']).countBy()
+    const joined = read.from([1, 2], { partitions: 2 }).join(other, { on: (one) => one, how: 'left' })
+    expect((await joined.count().explain()).toString()).toMatchInlineSnapshot(`
+      "stage 0: 1 task
+        input   from(items), 1 split
+        output  shuffle countBy() into 1 partition, combined first
+      stage 1: 2 tasks
+        input   from(items, { partitions: 2 }), 2 splits
+        output  shuffle join(other, { how: 'left' }) into 1 partition
+      stage 2: 1 task
+        input   merge countBy() of stage 0
+        output  shuffle join(other, { how: 'left' }) into 1 partition
+      stage 3: 1 task
+        input   merge join(other, { how: 'left' }) of stages 1 and 2
+        output  shuffle count() into 1 partition, combined first
+      stage 4: 1 task
+        input   merge count() of stage 3
+        output  result
+      server commands: none"
+    `)
+  })
+
   it('is the same each time, and runs nothing', async () => {
     const before = read.engine.submissions
     const pipeline = read.from([3, 1, 2], { partitions: 2 }).distinct().sort()

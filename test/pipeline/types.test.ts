@@ -2,7 +2,7 @@
 import { describe, expectTypeOf, it } from 'vitest'
 import { onWorker } from '../../src/code/resource.ts'
 import type { Execution } from '../../src/pipeline/execution.ts'
-import type { Keyed, Outcome, Pipeline, Written } from '../../src/pipeline/pipeline.ts'
+import type { Joined, Keyed, Outcome, Pipeline, Written } from '../../src/pipeline/pipeline.ts'
 import type { FileBytes, Readers, ScoredMember } from '../../src/pipeline/readers.ts'
 
 // Types only: nothing of this runs.
@@ -29,6 +29,14 @@ describe('types of pipelines', () => {
           0,
         ),
       ).toEqualTypeOf<Pipeline<Keyed<boolean, number>>>()
+      const on = [(n: number) => `${n}`, (one: { id: string }) => one.id] as const
+      expectTypeOf(numbers.join(read.from([{ id: '1' }]), { on })).toEqualTypeOf<
+        Pipeline<Joined<number, { id: string }, string, 'inner'>>
+      >()
+      numbers.join(read.from(['1']), { on: (key) => String(key), how: 'left' }).forEach(({ left, right }) => {
+        expectTypeOf(left).toEqualTypeOf<number>()
+        expectTypeOf(right).toEqualTypeOf<string | undefined>()
+      })
       const maybe = read.from([1, undefined])
       expectTypeOf(maybe.filter((n) => n !== undefined)).toEqualTypeOf<Pipeline<number>>()
       expectTypeOf(maybe.filter((n) => Boolean(n))).toEqualTypeOf<Pipeline<number | undefined>>()

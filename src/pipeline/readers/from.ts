@@ -45,17 +45,14 @@ export const from = defineReader({
           await splits.close()
         }
       }
-      return { count, data: null, uploads: count }
+      return { count, data: bordersOf(context.uploads, count, count), uploads: count }
     }
-    return streamed(start, iterator, splits, partitions)
+    return streamed(start, iterator, splits, partitions, context.uploads)
   },
   async *read(_options, { index, data }, { task }) {
-    // Where there are more uploads than splits: the first of each split, and the number of all.
-    const borders = (data as readonly number[] | null) ?? undefined
-    const first = borders?.[index] ?? index
-    const last = borders?.[index + 1] ?? index + 1
+    const borders = data as readonly number[]
     let item = 0
-    for (let upload = first; upload < last; upload++) {
+    for (let upload = borders[index] as number; upload < (borders[index + 1] as number); upload++) {
       for await (const frame of task.upload(upload)) {
         const batch = decodeBatch(frame)
         const base = item
@@ -72,6 +69,7 @@ async function streamed(
   iterator: Iterator<unknown> | AsyncIterator<unknown>,
   splits: Uploads,
   partitions: number | undefined,
+  before: number,
 ): Promise<Splits> {
   let items = start
   for (;;) {
@@ -84,8 +82,12 @@ async function streamed(
   }
   const uploads = splits.count
   const count = Math.min(uploads, partitions ?? uploads)
-  if (count === uploads) return { count, data: null, uploads }
-  return { count, uploads, data: Array.from({ length: count + 1 }, (_, i) => Math.floor((i * uploads) / count)) }
+  return { count, uploads, data: bordersOf(before, uploads, count) }
+}
+
+/** The first upload of each split, and the one behind the last. */
+function bordersOf(before: number, uploads: number, count: number): number[] {
+  return Array.from({ length: count + 1 }, (_, i) => before + Math.floor((i * uploads) / Math.max(count, 1)))
 }
 
 /** Upload blocks, one after the other. */
@@ -100,7 +102,7 @@ class Uploads {
 
   /** Throws PLAN_RECORD where an item cannot travel. */
   async write(items: readonly unknown[]): Promise<void> {
-    this.#writer ??= this.#context.upload(this.count++)
+    this.#writer ??= this.#context.upload(this.#context.uploads + this.count++)
     try {
       let together = 16
       for (let at = 0; at < items.length;) {

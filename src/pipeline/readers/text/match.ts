@@ -25,7 +25,11 @@ export async function matchFiles(patterns: readonly string[]): Promise<FoundFile
 }
 
 async function pathsOf(pattern: string): Promise<string[]> {
-  const entry = await stat(pattern).catch(() => undefined)
+  const entry = await stat(pattern).catch((cause: unknown) => {
+    // What is no file may be a pattern; a folder that must not be searched, or a circle of links, is neither.
+    if (['ENOENT', 'ENOTDIR', 'ENAMETOOLONG'].includes((cause as NodeJS.ErrnoException).code ?? '')) return undefined
+    throw new PlanError('PLAN_FILE', `cannot read ${pattern}: ${reasonOf(cause)}`, { cause })
+  })
   if (entry?.isDirectory() === true) {
     const entries = await readdir(pattern, { withFileTypes: true }).catch((cause: unknown) => {
       throw new PlanError('PLAN_FILE', `cannot read the folder ${pattern}: ${reasonOf(cause)}`, { cause })
