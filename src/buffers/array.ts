@@ -4,7 +4,7 @@ import { BufferError } from '../errors.ts'
 import { atomicAdd, atomicSwap } from './atomics.ts'
 import type { Codec } from './codec.ts'
 import { canShare, codecFor } from './compile.ts'
-import { Cursor, positionIn, runAt, Scan, type Objects, type Run } from './cursor.ts'
+import { Cursor, positionIn, runAt, Run, Scan, type Objects } from './cursor.ts'
 import { decodeAt } from './decoder.ts'
 import { BufferFile, type FileOptions } from './file.ts'
 import { schemaFromJson } from './schema-json.ts'
@@ -34,10 +34,9 @@ export class BufferArray<T, V = View<T>> implements Iterable<V> {
       const codec: Codec = codecFor(node, schema && nodeIn(schema))
       const runs: Run[] = []
       let first = 0
-      file.directory.segments.forEach(({ count, index }, place) => {
-        const segment = file.segments[place]
-        if (segment && count > 0) runs.push({ segment, index, first, count })
-        first += count
+      file.directory.segments.forEach((entry, number) => {
+        if (entry.count > 0) runs.push(new Run(file, number, first, entry))
+        first += entry.count
       })
       this.#objects = { path: file.path, node, codec, runs, length: first }
       this.length = first

@@ -3,18 +3,35 @@ import { BufferError } from '../errors.ts'
 import type { Codec } from './codec.ts'
 import { codecFor } from './compile.ts'
 import { describe, nodeIn, type Node, type Schema } from './schema.ts'
+import type { BufferFile } from './file.ts'
+import type { SegmentEntry } from './directory.ts'
 import type { Segment } from './segment.ts'
 import type { View } from './view-type.ts'
 import { StructCodec } from './values/struct.ts'
 import { StructView } from './values/struct-view.ts'
 
-/** A run of objects whose positions lie in one segment, `index` bytes from its begin. */
-export interface Run {
-  readonly segment: Segment
+/** A run of objects whose positions lie in one segment, which is mapped when it is first used. */
+export class Run {
+  readonly #file: BufferFile
+  readonly #number: number
+  #segment: Segment | undefined
+  /** Where in the segment the positions begin. */
   readonly index: number
   /** Place of the first object. */
   readonly first: number
   readonly count: number
+
+  constructor(file: BufferFile, number: number, first: number, { index, count }: SegmentEntry) {
+    this.#file = file
+    this.#number = number
+    this.index = index
+    this.first = first
+    this.count = count
+  }
+
+  get segment(): Segment {
+    return (this.#segment ??= this.#file.segment(this.#number))
+  }
 }
 
 /** What a cursor moves over. */

@@ -1,9 +1,10 @@
-// An open shared buffer: its header, directory and mapped segments. Nothing of the data is read to open it.
+// An open shared buffer: its header and directory, and the segments that were used. Nothing of the data is read, or
+// mapped, to open it.
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { BufferError } from '../errors.ts'
-import { mapFile, touchPages, unmap } from '../native/mmap.ts'
+import { mapFile, touchPages, unmap, type MapMode } from '../native/mmap.ts'
 import { readDirectory, type Directory, type FileKind } from './directory.ts'
 import { checkMachine, decodeHeader, HEADER_BYTES, SUPERSEDED_AT, TOUCHED_AT } from './header.ts'
 import { Segment } from './segment.ts'
@@ -20,63 +21,91 @@ export interface FileOptions {
 /** The largest directory read: schema and tables of a file of some hundred thousand segments. */
 const MOST_DIRECTORY_BYTES = 2 ** 26
 
+/** What of an open file the system has to get back, whoever forgets to close it. */
+interface Handle {
+  fd: number
+}
+
+const forgotten = new FinalizationRegistry<Handle>(closeHandle)
+
+function closeHandle(handle: Handle): void {
+  if (handle.fd >= 0) closeSync(handle.fd)
+  handle.fd = -1
+}
+
 export class BufferFile {
   readonly path: string
   readonly directory: Directory
-  readonly segments: readonly Segment[]
-  readonly rows: readonly Segment[]
   /** Bytes of the file, and the number that tells it from its successor at the same path. */
   readonly bytes: number
   readonly inode: number
-  readonly #header: ArrayBuffer
-  #words: Int32Array | undefined
+  readonly #handle: Handle
+  readonly #writable: boolean
+  // Mapped when they are first used: a process pays for the segments that it touches, and opening costs the same
+  // whatever the size of the file.
+  readonly #segments: (Segment | undefined)[]
+  readonly #rows: (Segment | undefined)[]
+  #header: ArrayBuffer | undefined
+  #closed = false
 
   /** Errors: `BUFFER_FILE`, `BUFFER_FORMAT`, `BUFFER_VERSION`, `BUFFER_CORRUPT`, `BUFFER_CHECKSUM`. */
   constructor(path: string, kind: FileKind, options: FileOptions = {}) {
     checkMachine()
     checkOptions(options)
     this.path = resolve(path)
-    const fd = openOrThrow(this.path, options.writable === true)
-    const maps: ArrayBuffer[] = []
+    this.#writable = options.writable === true
+    this.#handle = { fd: openOrThrow(this.path, this.#writable) }
     try {
-      const stat = fstatSync(fd)
+      const stat = fstatSync(this.#handle.fd)
       if (!stat.isFile()) throw new BufferError('BUFFER_FORMAT', `${this.path} is not a file`)
       this.inode = stat.ino
       this.bytes = stat.size
-      this.directory = this.#readDirectory(fd, kind)
-      const writable = options.writable === true
-      const map = (at: number, bytes: number, mode: 'private' | 'shared' | 'read'): ArrayBuffer => {
-        const buffer = mapFile(fd, at, bytes, mode)
-        maps.push(buffer)
-        return buffer
-      }
-      this.#header = map(0, HEADER_BYTES, writable ? 'shared' : 'read')
-      this.#words = new Int32Array(this.#header)
-      const mode = writable ? 'shared' : 'private'
-      this.segments = this.directory.segments.map(
-        ({ at, bytes }) => new Segment(map(at, bytes, mode), this.path, writable),
-      )
-      this.rows = (this.directory.map?.rows ?? []).map(
-        ({ at, bytes }) => new Segment(map(at, bytes, 'private'), this.path),
-      )
+      this.directory = this.#readDirectory(this.#handle.fd, kind)
+      this.#segments = this.directory.segments.map(() => undefined)
+      this.#rows = (this.directory.map?.rows ?? []).map(() => undefined)
       if (options.verify === 'all') this.verify()
-      if (writable) Atomics.store(this.#words, TOUCHED_AT / 4, 1)
+      if (this.#writable) Atomics.store(this.#words(), TOUCHED_AT / 4, 1)
       if (options.preload !== undefined) this.#preload(options.preload)
     } catch (error) {
-      for (const buffer of maps) unmap(buffer)
+      this.#giveBack()
       throw error
-    } finally {
-      closeSync(fd)
     }
+    forgotten.register(this, this.#handle, this)
   }
 
   get closed(): boolean {
-    return this.#words === undefined
+    return this.#closed
   }
 
   /** Whether a newer file takes the place of this one, or is about to. */
   get superseded(): boolean {
-    return this.#words !== undefined && this.#words[SUPERSEDED_AT / 4] !== 0
+    return !this.#closed && this.#words()[SUPERSEDED_AT / 4] !== 0
+  }
+
+  /** A segment of objects, mapped. Errors: `BUFFER_CLOSED`, `BUFFER_CORRUPT` if there is none. */
+  segment(index: number): Segment {
+    const known = this.#segments[index]
+    if (known) return known
+    const mode = this.#writable ? 'shared' : 'private'
+    return (this.#segments[index] = this.#map(this.directory.segments[index], mode, `segment ${index}`))
+  }
+
+  /** A segment of the rows of a map. Errors as for `segment`. */
+  rows(index: number): Segment {
+    const entry = this.directory.map?.rows[index]
+    return (this.#rows[index] ??= this.#map(entry, 'private', `segment ${index} of the rows`))
+  }
+
+  #map(entry: { readonly at: number; readonly bytes: number } | undefined, mode: MapMode, what: string): Segment {
+    this.check()
+    if (!entry) throw new BufferError('BUFFER_CORRUPT', `${this.path} is damaged: it has no ${what}`)
+    return new Segment(mapFile(this.#handle.fd, entry.at, entry.bytes, mode), this.path, mode === 'shared')
+  }
+
+  /** The words of the header that change while the file is open. */
+  #words(): Int32Array {
+    this.#header ??= mapFile(this.#handle.fd, 0, HEADER_BYTES, this.#writable ? 'shared' : 'read')
+    return new Int32Array(this.#header)
   }
 
   /**
@@ -85,27 +114,33 @@ export class BufferFile {
    */
   verify(): void {
     this.check()
-    if (this.#words?.[TOUCHED_AT / 4] !== 0) return
-    const compare = (segments: readonly Segment[], entries: readonly { readonly crc: number }[]) =>
-      segments.forEach((segment, index) => {
-        if (crc32(segment.bytes) !== entries[index]?.crc) {
-          throw new BufferError('BUFFER_CHECKSUM', `segment ${index} of ${this.path} is damaged`)
-        }
-      })
-    compare(this.segments, this.directory.segments)
-    compare(this.rows, this.directory.map?.rows ?? [])
+    if (this.#words()[TOUCHED_AT / 4] !== 0) return
+    const compare = (segment: Segment, crc: number, what: string) => {
+      if (crc32(segment.bytes) === crc) return
+      throw new BufferError('BUFFER_CHECKSUM', `${what} of ${this.path} is damaged`)
+    }
+    this.directory.segments.forEach(({ crc }, index) => compare(this.segment(index), crc, `segment ${index}`))
+    this.directory.map?.rows.forEach(({ crc }, index) => compare(this.rows(index), crc, `segment ${index} of the rows`))
   }
 
   /** Errors: `BUFFER_CLOSED`. */
   check(): void {
-    if (this.closed) throw new BufferError('BUFFER_CLOSED', `${this.path} was closed`)
+    if (this.#closed) throw new BufferError('BUFFER_CLOSED', `${this.path} was closed`)
   }
 
   close(): void {
-    if (this.closed) return
-    this.#words = undefined
-    for (const segment of [...this.segments, ...this.rows]) segment.close()
-    unmap(this.#header)
+    if (this.#closed) return
+    forgotten.unregister(this)
+    this.#giveBack()
+  }
+
+  #giveBack(): void {
+    this.#closed = true
+    closeHandle(this.#handle)
+    // Some of these are not there yet when the constructor fails.
+    for (const segment of [...(this.#segments ?? []), ...(this.#rows ?? [])]) segment?.close()
+    if (this.#header) unmap(this.#header)
+    this.#header = undefined
   }
 
   #readDirectory(fd: number, kind: FileKind): Directory {
@@ -126,10 +161,9 @@ export class BufferFile {
 
   #preload(what: 'none' | 'index' | 'all'): void {
     if (what === 'none') return
-    for (const segment of this.rows) touchPages(segment.buffer)
-    this.segments.forEach((segment, index) => {
-      const from = what === 'all' ? 0 : (this.directory.segments[index]?.index ?? 0)
-      touchPages(segment.buffer, from)
+    this.directory.map?.rows.forEach((_, index) => touchPages(this.rows(index).buffer))
+    this.directory.segments.forEach((entry, index) => {
+      touchPages(this.segment(index).buffer, what === 'all' ? 0 : entry.index)
     })
   }
 }

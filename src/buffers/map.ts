@@ -34,7 +34,7 @@ export class BufferMap<K, V> implements Iterable<[K, V]> {
   readonly size: number
   readonly #file: BufferFile
   readonly #entry: MapEntry
-  readonly #rows: MapRows
+  #mapped: MapRows | undefined
   readonly #words: KeyWords
   readonly #value: Codec
   readonly #sharing: boolean
@@ -54,13 +54,12 @@ export class BufferMap<K, V> implements Iterable<[K, V]> {
       if (entry.inline && !isInline(this.#value)) {
         throw new BufferError('BUFFER_CORRUPT', `${file.path} has large values in its rows`)
       }
-      this.#rows = new MapRows(entry, file.rows)
       this.#entry = entry
       this.#sharing = canShare(value)
       this.#simple = this.#value instanceof InPlaceCodec || value.kind === 'str'
       this.keySchema = schemaOf(key)
       this.valueSchema = schemaOf(value)
-      this.size = this.#rows.count
+      this.size = entry.rows.reduce((sum, { count }) => sum + count, 0)
     } catch (error) {
       file.close()
       throw error
@@ -192,6 +191,14 @@ export class BufferMap<K, V> implements Iterable<[K, V]> {
     if (this.approximate) throw new BufferError('BUFFER_FORMAT', `${this.path} is approximate: it holds no keys`)
   }
 
+  /** The rows, mapped when they are first used. */
+  get #rows(): MapRows {
+    return (this.#mapped ??= new MapRows(
+      this.#entry,
+      this.#entry.rows.map((_, index) => this.#file.rows(index)),
+    ))
+  }
+
   /** The first row of a key, loaded; -1 if there is none. */
   #find(key: K): number {
     this.#file.check()
@@ -223,11 +230,7 @@ export class BufferMap<K, V> implements Iterable<[K, V]> {
 
   /** The segment of the loaded row. */
   #segment(): Segment {
-    const segment = this.#file.segments[this.#rows.segment]
-    if (segment === undefined) {
-      throw new BufferError('BUFFER_CORRUPT', `${this.path} is damaged: a row in segment ${this.#rows.segment}`)
-    }
-    return segment
+    return this.#file.segment(this.#rows.segment)
   }
 
   #key(): K {
