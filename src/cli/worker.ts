@@ -1,7 +1,8 @@
 // `gearmill worker`: executors as a service. Runs until it is told to stop, then lets its tasks end first.
 import { pathToFileURL } from 'node:url'
-import { Command } from 'commander'
+import { Command, InvalidArgumentError } from 'commander'
 import type { Config } from '../config.ts'
+import { faultPoints, type Fault } from '../engine/protocol.ts'
 import { defaultLeaseMs, remoteGroup, startWorker } from '../engine/worker.ts'
 import { modules } from '../mill/modules.ts'
 import { connectDeployment } from '../redis/connect.ts'
@@ -13,6 +14,8 @@ interface WorkerFlags extends CommonFlags {
   readonly group: string
   readonly allowScripts?: boolean
   readonly grace: number
+  readonly lease: number
+  readonly fault?: Fault
 }
 
 /** Blocks that nobody reads or keeps any more are gone after this. */
@@ -32,6 +35,17 @@ export function workerCommand(cli: Cli): Command {
     .option('--group <name>', 'whose executions to serve', remoteGroup)
     .option('--allow-scripts', 'run scripts that any client of the server may submit unsigned')
     .option('--grace <seconds>', 'how long running tasks may take when stopped', wholeNumber(0, 86_400), 30)
+    .option(
+      '--lease <ms>',
+      'how long a task belongs to this worker when it gives no sign of life',
+      wholeNumber(500, 86_400_000),
+      defaultLeaseMs,
+    )
+    .option(
+      '--fault <at[:signal[:times]]>',
+      `fault injection, to test what survives it: kills its first executors at their first task, ${faultPoints.join(', ')}; SIGKILL (default) or SIGSTOP; how many of them (default: 1)`,
+      faultOf,
+    )
   return withCommonFlags(command).action(async () => {
     const flags = flagsOf<WorkerFlags>(command)
     const { executors, allowScripts } = flags
@@ -51,7 +65,8 @@ async function serve(cli: Cli, config: Config, flags: WorkerFlags): Promise<void
       namespace,
       group: flags.group,
       executors,
-      leaseMs: defaultLeaseMs,
+      leaseMs: flags.lease,
+      fault: flags.fault,
       blocks: dir === undefined ? { kind: 'redis', ttlMs: blockTtlMs } : { kind: 'files', dir },
       modules: modules(),
       secret,
@@ -74,4 +89,16 @@ function interruption(signal: AbortSignal): Promise<void> {
     if (signal.aborted) resolve()
     else signal.addEventListener('abort', () => resolve(), { once: true })
   })
+}
+
+/** Reads `at[:signal[:times]]`. */
+function faultOf(value: string): Fault {
+  const [at, signal = 'SIGKILL', times = '1', ...rest] = value.split(':')
+  const point = faultPoints.find((each) => each === at)
+  if (!point) throw new InvalidArgumentError(`Expected one of ${faultPoints.join(', ')}.`)
+  if (signal !== 'SIGKILL' && signal !== 'SIGSTOP') throw new InvalidArgumentError('Expected SIGKILL or SIGSTOP.')
+  if (!/^[1-9]\d{0,3}$/.test(times) || rest.length > 0) {
+    throw new InvalidArgumentError('Expected a whole number of at least 1 as the number of executors.')
+  }
+  return { at: point, signal, times: Number(times) }
 }

@@ -1,4 +1,5 @@
 // Programs and code: values that may be larger than one reply should be, written and read in parts.
+import { randomBytes } from 'node:crypto'
 import type { Deployment } from '../redis/deployment.ts'
 
 const partBytes = 512 * 1024
@@ -10,10 +11,14 @@ export async function writeLarge(deployment: Deployment, key: string, bytes: Uin
     return
   }
   if ((await deployment.command(key, ['EXISTS', key])) === 1) return
+  // Others write and read the same code: they must see all of it or nothing.
+  const partial = `${key}:${randomBytes(6).toString('hex')}`
   for (let at = 0; at < bytes.length; at += partBytes) {
-    await deployment.command(key, ['SETRANGE', key, at, bytes.subarray(at, at + partBytes)])
-    if (at === 0) await deployment.command(key, ['PEXPIRE', key, ttlMs])
+    await deployment.command(key, ['SETRANGE', partial, at, bytes.subarray(at, at + partBytes)])
+    await deployment.command(key, ['PEXPIRE', partial, ttlMs])
   }
+  const first = (await deployment.command(key, ['RENAMENX', partial, key])) === 1
+  if (!first) await deployment.command(key, ['UNLINK', partial])
 }
 
 /** The value, empty where there is none. */

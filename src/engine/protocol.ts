@@ -15,12 +15,15 @@ export interface Modules {
   readonly known?: string
 }
 
+export const faultPoints = ['after-read', 'frozen', 'mid-apply', 'before-commit', 'after-commit'] as const
+
 /** A place at which an executor can be made to die or stop, to test what survives it. */
 export interface Fault {
-  readonly at: 'after-read' | 'frozen' | 'mid-apply' | 'before-commit' | 'after-commit'
+  /** `frozen` and `mid-apply` (between two chunks) are only met by tasks with more effects than go along with a commit. */
+  readonly at: (typeof faultPoints)[number]
   /** Default SIGKILL. */
   readonly signal?: 'SIGKILL' | 'SIGSTOP'
-  /** How many executors it hits, each at its first task. Default 1. */
+  /** How many executors it hits, each at the first task that comes there. Default 1. */
   readonly times?: number
 }
 

@@ -307,7 +307,7 @@ function send(message: FromExecutor): void {
 }
 
 async function start(): Promise<void> {
-  endWithParent()
+  const parent = endWithParent()
   redirectConsole(send)
   // The supervisor decides when a worker stops; a terminal's Ctrl-C reaches every process of its group.
   process.on('SIGINT', () => undefined)
@@ -316,6 +316,7 @@ async function start(): Promise<void> {
   let executor: Promise<Executor> | undefined
   process.on('message', (message: ToExecutor) => {
     if (message.type === 'setup') {
+      parent.leaves(message.scratch)
       executor = connectDeployment(message.url).then((deployment) => new Executor(message, deployment))
       executor.then(() => send({ type: 'ready' }), fail)
       return
@@ -337,7 +338,7 @@ async function start(): Promise<void> {
       }
     }, fail)
   })
-  process.on('disconnect', () => process.exit(0))
+  process.on('disconnect', () => parent.gone())
 }
 
 function fail(error: unknown): void {
