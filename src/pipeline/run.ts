@@ -109,7 +109,12 @@ export async function start<T>(
     { ...submitting, id } satisfies SubmitOptions,
   )
   if (onProgress !== undefined) follow(handle.progress(), onProgress)
-  return new Execution<T>(handle, planOf(description, staged), resultsOf<T>(staged.written), description.sink?.call.site)
+  return new Execution<T>(
+    handle,
+    planOf(description, staged),
+    resultsOf<T>(staged.written),
+    description.sink?.call.site,
+  )
 }
 
 function captured(

@@ -1,6 +1,11 @@
 // Pipelines on real servers: the keys reader, the sinks, and that results depend on no executor.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { describeTopologies, flush } from '../fixtures/servers.ts'
+import { onWorker } from '../../src/code/resource.ts'
+import type { Readers } from '../../src/pipeline/readers.ts'
 import { itemsOf, textOf } from '../../src/redis/replies.ts'
 import { memoryReaders } from './memory-engine.ts'
 import { type RealEngine, realEngine } from './real-engine.ts'
@@ -25,34 +30,72 @@ describeTopologies('pipelines', (topology) => {
       const memory = memoryReaders()
       for (const size of [0, 1, 1000]) {
         const items = Array.from({ length: size }, (_, i) => `word${(i * 31) % 97} x${i % 3}`)
-        for (const { read } of [engine, { read: memory }].slice(0, 1)) {
-          const of = (from: typeof read) => {
-            const words = from
-              .from(items, { partitions: 9 })
-              .map((line) => line.toUpperCase())
-              .split(' ')
-            return Promise.all([
-              words.run(),
-              words.countBy().run(),
-              words.distinct().run(),
-              words
-                .countBy()
-                .topK(5, ({ value }) => value)
-                .run(),
-              words.sortBy(async (word) => word.length, 'desc').run(),
-              words.limit(7, 3).run(),
-              words
-                .groupBy(
-                  (word) => word.length,
-                  (sum: number) => sum + 1,
-                  0,
-                )
-                .run(),
-              words.count().run(),
-            ])
-          }
-          expect(await of(read)).toEqual(await of(memory))
+        const of = (from: Readers) => {
+          const words = from
+            .from(items, { partitions: 9 })
+            .map((line) => line.toUpperCase())
+            .split(' ')
+          return Promise.all([
+            words.run(),
+            words.countBy().run(),
+            words.distinct().run(),
+            words
+              .countBy()
+              .topK(5, ({ value }) => value)
+              .run(),
+            words.sortBy(async (word) => word.length, 'desc').run(),
+            words.limit(7, 3).run(),
+            words
+              .groupBy(
+                (word) => word.length,
+                (sum: number) => sum + 1,
+                0,
+              )
+              .run(),
+            words.count().run(),
+            words
+              .distinct()
+              .join(words.countBy(), { on: [(word) => word, ({ key }) => key] })
+              .count()
+              .run(),
+          ])
         }
+        expect(await of(engine.read)).toEqual(await of(memory))
+      }
+    })
+
+    it('count the words of a file in many splits', async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'gearmill-words-'))
+      try {
+        const path = join(folder, 'in.csv')
+        const texts = Array.from({ length: 3000 }, (_, i) => `w${i % 13} "x${i % 7}"\n${i % 2 === 0 ? 'Ä' : ''} z`)
+        writeFileSync(path, `id,text\n${texts.map((text, i) => `${i},"${text.replaceAll('"', '""')}"\n`).join('')}`)
+        const expected = new Map<string, number>()
+        for (const word of texts.flatMap((text) => text.toLowerCase().match(/\S+/g) ?? [])) {
+          expected.set(word, (expected.get(word) ?? 0) + 1)
+        }
+        const files = engine.read.files(path, { format: 'csv', column: 'text', splitBytes: 4000 })
+        for (const texts of [files, files.map((text) => text)]) {
+          const counts = await texts.lower().words().countBy().run()
+          expect(new Map(counts.map(({ key, value }) => [key, value]))).toEqual(expected)
+        }
+      } finally {
+        rmSync(folder, { recursive: true })
+      }
+    })
+
+    it('make resources once per executor, and close them', async () => {
+      const made = engine.read
+        .from([1, 2, 3, 4, 5, 6], { partitions: 6 })
+        .with({ counter: onWorker(() => ({ id: Math.random(), calls: 0 })), k: 10 })
+        .map((n, { counter, k }) => ({ id: counter.id, calls: ++counter.calls, n: n * k }))
+      const records = await made.run()
+      expect(records.map(({ n }) => n)).toEqual([10, 20, 30, 40, 50, 60])
+      const ids = new Set(records.map(({ id }) => id))
+      expect(ids.size).toBeLessThanOrEqual(executors)
+      for (const id of ids) {
+        const calls = records.filter((record) => record.id === id).map((record) => record.calls)
+        expect(calls.toSorted((a, b) => a - b)).toEqual(calls.map((_, i) => i + 1))
       }
     })
 

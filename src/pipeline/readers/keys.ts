@@ -53,11 +53,18 @@ export const keys = defineReader({
     const shard = (data as KeysData).shards[index] as string
     const { deployment, namespace } = context.environment
     const before = slotsOf(deployment, shard)
+    // The values of one batch are under way while the one in front is worked on.
+    let ahead: Promise<ReadBatch> | undefined
     for await (const found of scanned(deployment, shard, options, `${namespace}:{gm`)) {
       for (let i = 0; i < found.length; i += keysTogether) {
-        yield await batchOf(found.slice(i, i + keysTogether), options, context, shard)
+        const next = batchOf(found.slice(i, i + keysTogether), options, context, shard)
+        // Its rejection is seen when it is awaited; until then it is no unhandled one.
+        next.catch(() => undefined)
+        if (ahead !== undefined) yield await ahead
+        ahead = next
       }
     }
+    if (ahead !== undefined) yield await ahead
     await deployment.refresh()
     if (slotsOf(deployment, shard) !== before) {
       throw new GearmillError('EXECUTION_TOPOLOGY', `slots of shard ${shard} moved while its keys were read`)
