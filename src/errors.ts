@@ -160,6 +160,10 @@ export const catalogue = {
     meaning: 'A command is not one that an effect may be.',
     hint: 'Effects are write commands with keys; administrative, blocking and dangerous ones are refused.',
   },
+  EXECUTION_RESOURCE: {
+    meaning: 'What onWorker() should make in an executor could not be made, again and again.',
+    hint: 'The message names it and the cause holds what was thrown; it runs on the worker, with what that can reach.',
+  },
   EXECUTION_CRASHED: {
     meaning: 'The executor died while it worked on a record or task, again and again.',
     hint: 'The function ended its process or used memory beyond the limit of the machine.',

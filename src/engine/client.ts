@@ -6,7 +6,7 @@ import { ExecutionError, PlanError } from '../errors.ts'
 import type { Argument, Deployment } from '../redis/deployment.ts'
 import { itemsOf, numberOf, textOf } from '../redis/replies.ts'
 import type { GroupEvents } from './events.ts'
-import type { ExecutionEngine, ExecutionHandle, SubmitOptions } from './execution.ts'
+import { throwIfAborted, type ExecutionEngine, type ExecutionHandle, type SubmitOptions } from './execution.ts'
 import { Handle, type HandleHost } from './handle.ts'
 import { laneKeys, laneOfExecution, uploadName, type LaneKeys } from './keys.ts'
 import { writeLarge } from './large-values.ts'
@@ -95,8 +95,8 @@ export class EngineClient implements ExecutionEngine, HandleHost {
   }
 
   async submit(submission: Submission, options: SubmitOptions = {}): Promise<ExecutionHandle> {
-    options.signal?.throwIfAborted()
     const id = options.id ?? this.newId()
+    throwIfAborted(id, options.signal)
     if (!idRule.test(id)) {
       throw new PlanError(
         'PLAN_OPTION',

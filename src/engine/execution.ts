@@ -1,7 +1,15 @@
 // The engine's client side, as pipelines, matrices and the rest see it: submit an execution, follow it, read its result.
 import type { BlockWriter } from '../blocks/store.ts'
 import type { Deployment } from '../redis/deployment.ts'
+import { ExecutionError } from '../errors.ts'
 import type { Failure, Submission } from './runner.ts'
+
+/** Throws EXECUTION_ABORTED, with the signal's reason as its cause, where the signal was given before anything began. */
+export function throwIfAborted(execution: string, signal: AbortSignal | undefined): void {
+  if (signal?.aborted !== true) return
+  const message = 'the execution was aborted before it began'
+  throw new ExecutionError('EXECUTION_ABORTED', message, { execution }, { cause: signal.reason })
+}
 
 export type ExecutionState = 'waiting' | 'running' | 'done' | 'failed' | 'aborted'
 

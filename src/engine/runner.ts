@@ -55,8 +55,11 @@ export interface TaskContext {
   temporary(key: string): Promise<number>
   /** The number of tasks of a stage. */
   tasksOf(stage: number): number
-  /** Commands of one record, in order. They are applied once, when the task commits. */
-  effect(record: number, commands: readonly Command[]): void | Promise<void>
+  /**
+   * Commands of one record, in order. They are applied once, when the task commits. One that may not be an effect is
+   * reported as the record's error, or handed to `refused`, to be completed and reported by fail().
+   */
+  effect(record: number, commands: readonly Command[], refused?: (failure: Failure) => void): void | Promise<void>
   /** Reports a failed record; the task goes on. */
   fail(failure: Failure): void
   /** Adds to the counters shown by progress() and profile(). */

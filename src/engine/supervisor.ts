@@ -230,7 +230,7 @@ export class Supervisor {
         const over = most > 0 && next.deaths >= most
         const delay = backoffMs[Math.min(next.deaths, backoffMs.length) - 1] as number
         this.#options.logger.warn(`task ${nameOf(held)} failed: ${outcome.failure.message}`)
-        await this.#fail(held, delay, true, next, over ? outcome.failure : undefined)
+        await this.#fail(held, delay, true, next, over ? { place: placeOf(held), ...outcome.failure } : undefined)
       }
     }
   }
@@ -257,8 +257,7 @@ export class Supervisor {
       const { again, state } = verdict
       this.#options.logger.warn(`task ${nameOf(held)}: ${death.message}${again ? '; it is tried again' : ''}`)
       const times = state.deaths === 1 ? '' : ` (attempt ${state.deaths})`
-      const { stage, task: index } = held.message
-      const place = `stage ${stage}, task ${index}`
+      const place = placeOf(held)
       const failure = {
         ...death.thrown?.failure,
         code: death.code,
@@ -388,7 +387,10 @@ export class Supervisor {
   }
 }
 
+function placeOf({ message: { stage, task } }: Held): string {
+  return `stage ${stage}, task ${task}`
+}
+
 function nameOf(held: Held): string {
-  const { execution, stage, task } = held.message
-  return `${execution} stage ${stage}, task ${task}`
+  return `${held.message.execution} ${placeOf(held)}`
 }

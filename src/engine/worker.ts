@@ -80,7 +80,13 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     logger,
     console: options.console,
   })
-  await supervisor.start()
+  try {
+    await supervisor.start()
+  } catch (error) {
+    await supervisor.drain(0)
+    if (!options.events) await events.close()
+    throw error
+  }
 
   // Shards that join get lanes of their own; lanes that are served stay so.
   const watch = setInterval(() => {

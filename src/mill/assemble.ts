@@ -38,18 +38,37 @@ export interface MillParts {
 }
 
 export async function assemble(options: MillOptions): Promise<MillParts> {
-  const { workers = 'local', logger = stderrLogger, leaseMs = defaultLeaseMs, signal } = options
-  signal?.throwIfAborted()
+  const { signal } = options
   checkOptions(options)
+  signal?.throwIfAborted()
   const { config } = loadConfig(configurationOf(options))
-  const { namespace, executors } = config
   const deployment = await connectDeployment(config.url, { ...(signal ? { signal } : {}) })
+  const opened: (() => Promise<unknown>)[] = [() => deployment.close()]
+  try {
+    return await connected(options, config, deployment, opened)
+  } catch (error) {
+    // The last opened first; what goes wrong here is not what went wrong.
+    for (const close of opened.reverse()) await close().catch(() => undefined)
+    throw error
+  }
+}
+
+async function connected(
+  options: MillOptions,
+  config: Config,
+  deployment: Deployment,
+  opened: (() => Promise<unknown>)[],
+): Promise<MillParts> {
+  const { workers = 'local', logger = stderrLogger, leaseMs = defaultLeaseMs } = options
+  const { namespace, executors } = config
   const events = new GroupEvents(deployment)
+  opened.push(() => events.close())
   const local = workers === 'local'
   const group = local ? `local-${process.pid}-${randomBytes(4).toString('hex')}` : remoteGroup
   const lanes = lanesOf(deployment, namespace, group)
   await Promise.all(lanes.map((lane) => events.follow(lane)))
   const { store: blocks, config: blocksConfig } = await blocksOf(config, local, deployment)
+  opened.push(() => blocks.close())
   const known = new Map<object, string>()
   const engine = new EngineClient({
     deployment,
@@ -63,6 +82,7 @@ export async function assemble(options: MillOptions): Promise<MillParts> {
     jobs: config.jobs,
     secret: config.secret,
   })
+  opened.push(() => engine.close())
   const worker = local
     ? await startWorker({
         deployment,

@@ -6,6 +6,7 @@ import type { EngineClient } from '../engine/client.ts'
 import type { ExecutionStatus, SubmitOptions } from '../engine/execution.ts'
 import { PlanError } from '../errors.ts'
 import { RunningExecution } from '../pipeline/execution.ts'
+import { checkSubmitOptions } from '../pipeline/run.ts'
 
 /** A submitted function call. */
 export interface CallExecution<R> {
@@ -30,6 +31,7 @@ export async function submitCall<R>(
   if (typeof fn !== 'function') {
     throw new PlanError('PLAN_OPTION', `submit: expected a function, got ${typeof fn}`)
   }
+  checkSubmitOptions('submit', options)
   const site = callSite()
   const label = `submit(...) at ${site.label}`
   const roots = [fn, ...args].map((value) => ({ value, label }))

@@ -115,7 +115,11 @@ export class Programs {
   async runner(lane: LaneKeys, id: string): Promise<TaskRunner> {
     const loaded = this.#loaded.get(id)
     if (!loaded) throw new ExecutionError('EXECUTION_LOST', `execution ${id} is not loaded`, { execution: id })
-    loaded.runner ??= this.#load(lane, loaded.facts)
+    loaded.runner ??= this.#load(lane, loaded.facts).catch((error: unknown) => {
+      // What is missing now (a package, the server) may be there for the next attempt.
+      delete loaded.runner
+      throw error
+    })
     return loaded.runner
   }
 

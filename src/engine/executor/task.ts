@@ -132,22 +132,26 @@ export class RunningTask implements TaskContext {
     return this.#parts.tasksOf(stage)
   }
 
-  effect(record: number, commands: readonly Command[]): void | Promise<void> {
+  effect(
+    record: number,
+    commands: readonly Command[],
+    refused = (failure: Failure): void => this.fail(failure),
+  ): void | Promise<void> {
     if (commands.length === 0) return
     try {
       const added = this.#parts.outbox.add(record, commands)
       return added?.catch((error: unknown) => {
-        this.#refuse(error)
+        this.#refuse(error, record, refused)
       })
     } catch (error) {
-      this.#refuse(error)
+      this.#refuse(error, record, refused)
     }
   }
 
   // A command that may not be an effect is the record's error; anything else (a lost connection) the task's.
-  #refuse(error: unknown): void {
+  #refuse(error: unknown, record: number, refused: (failure: Failure) => void): void {
     if (!(error instanceof RecordError)) throw error
-    this.fail({ ...failureOf(error, 'EXECUTION_RECORD'), place: this.#place() })
+    refused({ ...failureOf(error, 'EXECUTION_RECORD'), place: this.#place(`record ${record}`) })
   }
 
   fail(failure: Failure): void {
