@@ -7,6 +7,8 @@ import type { MergeContext } from '../define.ts'
 
 // Pairs of one command: a few milliseconds of server time at most.
 const pairsTogether = 500
+// And no more than about this many bytes.
+const bytesTogether = 512 * 1024
 // Commands that are under way at a time.
 const window = 8
 
@@ -18,7 +20,7 @@ export async function publish(
   context: MergeContext,
   target: string,
   command: 'ZADD' | 'HSET',
-  pairs: AsyncIterable<readonly (readonly [Argument, Argument])[]>,
+  pairs: AsyncIterable<readonly Pair[]>,
 ): Promise<number> {
   if (!(await context.mayPublish())) return 0
   const { task, environment } = context
@@ -31,9 +33,8 @@ export async function publish(
   let written = 0
   let waiting: Promise<unknown>[] = []
   for await (const batch of pairs) {
-    for (let i = 0; i < batch.length; i += pairsTogether) {
+    for (const part of chunksOf(batch)) {
       task.signal.throwIfAborted()
-      const part = batch.slice(i, i + pairsTogether)
       waiting.push(add(deployment, temporary, command, part, expiryMs))
       written += part.length
       if (waiting.length >= window) {
@@ -60,11 +61,29 @@ export async function publish(
   return written
 }
 
+type Pair = readonly [Argument, Argument]
+
+function* chunksOf(pairs: readonly Pair[]): Generator<readonly Pair[]> {
+  let from = 0
+  let bytes = 0
+  for (const [i, [left, right]] of pairs.entries()) {
+    bytes += sizeOf(left) + sizeOf(right)
+    if (i + 1 - from < pairsTogether && bytes < bytesTogether && i + 1 < pairs.length) continue
+    yield pairs.slice(from, i + 1)
+    from = i + 1
+    bytes = 0
+  }
+}
+
+function sizeOf(argument: Argument): number {
+  return typeof argument === 'number' ? 8 : argument.length
+}
+
 async function add(
   deployment: Deployment,
   key: string,
   command: string,
-  pairs: readonly (readonly [Argument, Argument])[],
+  pairs: readonly Pair[],
   expiryMs: number,
 ): Promise<void> {
   await Promise.all([
