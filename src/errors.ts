@@ -325,7 +325,7 @@ export class BufferError extends GearmillError {
 
 /** One record (or task) that failed: what failed, where it came from, and what was thrown. */
 export class RecordError extends GearmillError {
-  declare readonly code: CodeOf<'EXECUTION'> | CodeOf<'PLAN'> | CodeOf<'CAPTURE'>
+  declare readonly code: CodeOf<'EXECUTION'> | CodeOf<'PLAN'> | CodeOf<'CAPTURE'> | CodeOf<'CONNECT'>
   /** The input record, cut to a readable size; undefined where there is none (a task that died). */
   readonly record: unknown
   /** Where the record came from: `file:line`, a key, or `stage 1, task 4`. */
@@ -348,7 +348,7 @@ export class RecordError extends GearmillError {
 
 /** An execution that did not succeed as a whole. `results` holds what did. */
 export class ExecutionError<T = unknown> extends GearmillError {
-  declare readonly code: CodeOf<'EXECUTION'> | CodeOf<'CAPTURE'> | CodeOf<'PLAN'>
+  declare readonly code: CodeOf<'EXECUTION'> | CodeOf<'CAPTURE'> | CodeOf<'PLAN'> | CodeOf<'CONNECT'>
   readonly execution: string
   readonly errors: readonly RecordError[]
   readonly results: readonly T[]

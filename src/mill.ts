@@ -54,6 +54,9 @@ export async function local(options: LocalOptions = {}): Promise<Mill> {
   return Mill.open({ ...rest, url: server.url }, [server])
 }
 
+/** How long close() waits for a server that does not answer. */
+const serverPatienceMs = 3000
+
 /** What a mill closes last: the private server of `local()`. */
 interface Owned {
   stop(): Promise<unknown>
@@ -157,24 +160,36 @@ export class Mill extends Readers implements AsyncDisposable {
 
   async #close(): Promise<void> {
     clearInterval(this.#checkpoints)
-    const steps = [
-      () => this.#worker?.drain(0),
-      () => this.#engine.close(),
-      () => this.#events.close(),
-      () => this.#blocks.close(),
-      () => this.#deployment.close(),
-      ...this.#owned.map((each) => () => each.stop()),
-    ]
-    for (const step of steps) {
+    const attempt = async (step: () => unknown): Promise<void> => {
       try {
         await step()
       } catch (error) {
         this.#logger.warn(`closing: ${String(error)}`)
       }
     }
+    // These talk to the server. One that is gone must not hold us: closing the connection ends what they wait for.
+    const talks = [() => this.#worker?.drain(0), () => this.#engine.close()]
+    const talking: Promise<void>[] = []
+    for (const step of talks) {
+      const running = attempt(step)
+      talking.push(running)
+      await within(serverPatienceMs, running)
+    }
+    await attempt(() => this.#events.close())
+    await attempt(() => this.#deployment.close())
+    await Promise.all(talking)
+    await attempt(() => this.#blocks.close())
+    for (const each of this.#owned) await attempt(() => each.stop())
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
+}
+
+/** Resolves with the promise, or after so many milliseconds. */
+async function within(ms: number, promise: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  await Promise.race([promise, new Promise<void>((resolve) => (timer = setTimeout(resolve, ms)))])
+  clearTimeout(timer)
 }

@@ -29,6 +29,8 @@ export interface AttemptState {
   readonly hits: number
   /** Records that are stepped over: index, and why. */
   readonly skip: readonly SkippedRecord[]
+  /** Since when it has waited for what is nobody's fault (a server without room), in milliseconds since the epoch. */
+  readonly waitingSince?: number
   /** Workers that lack what the task needs. */
   readonly unable: readonly string[]
 }
@@ -68,7 +70,7 @@ export interface Verdict {
 export const backoffMs = [100, 400, 1600, 5000] as const
 
 export function judgeDeath(
-  state: AttemptState,
+  { waitingSince: _, ...state }: AttemptState,
   death: Omit<Death, 'position'> & Partial<Pick<Death, 'position'>>,
   maxAttempts: number,
 ): Verdict {

@@ -53,6 +53,7 @@ export class EngineClient implements ExecutionEngine, HandleHost {
   readonly #unlisten: (() => void)[] = []
   #keeper: NodeJS.Timeout | undefined
   #turn = 0
+  #closed = false
 
   constructor(options: EngineClientOptions) {
     this.#options = options
@@ -76,6 +77,10 @@ export class EngineClient implements ExecutionEngine, HandleHost {
       this.#keeper = setInterval(() => void this.#keep(leaseMs).catch(() => undefined), leaseMs / 3)
       this.#keeper.unref()
     }
+  }
+
+  get closed(): boolean {
+    return this.#closed
   }
 
   newId(): string {
@@ -222,6 +227,7 @@ export class EngineClient implements ExecutionEngine, HandleHost {
 
   /** Local work goes with its client: executions, results, streams. */
   async close(): Promise<void> {
+    this.#closed = true
     clearInterval(this.#keeper)
     for (const unlisten of this.#unlisten) unlisten()
     if (this.#options.local) await this.#removeAll()

@@ -50,6 +50,8 @@ export class GroupEvents {
 
   async #lastId(lane: LaneKeys): Promise<string> {
     const reply = await this.#deployment.command(lane.events, ['XREVRANGE', lane.events, '+', '-', 'COUNT', 1])
+    // As the loop will: a user without the right to do so learns that now.
+    await this.#deployment.command(lane.events, ['XREAD', 'COUNT', 1, 'STREAMS', lane.events, '$'])
     const entry = itemsOf(reply)[0]
     return entry === undefined ? '0-0' : streamEntryOf(entry).id
   }

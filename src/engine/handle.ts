@@ -1,7 +1,7 @@
 // One submitted execution, as its client sees it: everything is read from the server, so any client can follow any execution.
 import type { BlockStore } from '../blocks/store.ts'
 import { decodeRecords } from '../codec/frames.ts'
-import { ExecutionError } from '../errors.ts'
+import { ConnectError, ExecutionError } from '../errors.ts'
 import type { Deployment } from '../redis/deployment.ts'
 import { itemsOf, pairsOf, textMapOf, textOf } from '../redis/replies.ts'
 import { decodeLetter } from './effects.ts'
@@ -19,6 +19,8 @@ export interface HandleHost {
   /** Resolves when the execution may have ended: an event, a gap in the events, or some seconds. */
   nextSign(execution: string): Promise<void>
   forgotten(execution: string): void
+  /** Set when the client closes, which ends its local executions. */
+  readonly closed: boolean
 }
 
 export class Handle implements ExecutionHandle {
@@ -60,7 +62,11 @@ export class Handle implements ExecutionHandle {
     for (;;) {
       // Asked for before the state is read, so that an end in between is not missed.
       const sign = this.#host.nextSign(this.id)
-      const fields = await this.#fields()
+      const fields = await this.#fields().catch((error: unknown) => {
+        this.#throwIfClosed(error)
+        throw error
+      })
+      this.#throwIfClosed()
       const { state, errors, written } = statusOf(this.id, fields)
       if (state === 'done' || state === 'failed' || state === 'aborted') {
         const failure = fields.get('failure')
@@ -69,6 +75,11 @@ export class Handle implements ExecutionHandle {
       }
       await sign
     }
+  }
+
+  #throwIfClosed(cause?: unknown): void {
+    if (!this.#host.closed) return
+    throw new ConnectError('CONNECT_CLOSED', `the mill was closed while execution ${this.id} ran`, { cause })
   }
 
   async *frames(): AsyncIterable<Uint8Array> {

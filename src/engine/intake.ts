@@ -46,7 +46,15 @@ export class Intake {
 
   async start(): Promise<void> {
     await this.#beat()
+    await this.#mayRead()
     this.#loops.push(this.#read(), this.#keepHouse())
+  }
+
+  // A user without the right to read tasks learns that now: the loop would try for ever. The worker has none yet.
+  async #mayRead(): Promise<void> {
+    const { deployment, lane, worker } = this.#options
+    const args = ['XREADGROUP', 'GROUP', 'gm', worker, 'COUNT', 1, 'STREAMS', lane.tasks, '0']
+    await deployment.command(lane.tasks, args, { signal: this.#stop.signal })
   }
 
   /** Looks for delayed work in so many milliseconds. */

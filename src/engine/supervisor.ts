@@ -7,7 +7,7 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { temporaryDirectory } from '../blocks/temporary-directory.ts'
-import type { Deployment } from '../redis/deployment.ts'
+import type { Deployment, Reply } from '../redis/deployment.ts'
 import { itemsOf } from '../redis/replies.ts'
 import { backoffMs, decodeAttempts, encodeAttempts, judgeDeath, type AttemptState, type Death } from './attempts.ts'
 import type { GroupEvents } from './events.ts'
@@ -222,7 +222,7 @@ export class Supervisor {
         break
       case 'later':
         this.#options.logger.warn(`task ${nameOf(held)} is tried again: ${outcome.failure.message}`)
-        await this.#giveBack(held, laterDelayMs)
+        await this.#wait(held, outcome.failure)
         break
       case 'broken': {
         const next = { ...attempts, deaths: attempts.deaths + 1 }
@@ -235,9 +235,24 @@ export class Supervisor {
     }
   }
 
+  /** Work waits for the server to have room, but no longer than a task may take. */
+  async #wait(held: Held, failure: Failure): Promise<void> {
+    const timeoutMs = Number((await this.#field(held, 'timeout')) ?? 0)
+    const now = Date.now()
+    const { waitingSince = now } = held.attempts
+    const over = timeoutMs > 0 && now - waitingSince >= timeoutMs
+    const message = `${failure.message} (for ${timeoutMs} ms, the time limit of a task)`
+    const ending = over ? { ...failure, place: placeOf(held), message } : undefined
+    await this.#fail(held, laterDelayMs, false, { ...held.attempts, waitingSince }, ending)
+  }
+
   async #maxAttempts(held: Held): Promise<number> {
+    return Number((await this.#field(held, 'max')) ?? 3)
+  }
+
+  #field(held: Held, name: string): Promise<Reply> {
     const x = held.arrival.lane.executions + held.message.execution
-    return Number((await this.#options.deployment.command(x, ['HGET', x, 'max'])) ?? 3)
+    return this.#options.deployment.command(x, ['HGET', x, name])
   }
 
   /** To a worker that has what it needs; the execution fails when no live one does. */

@@ -62,6 +62,10 @@ export function toConnectError(error: unknown, where: string): ConnectError {
     return new ConnectError('CONNECT_LOST', `the connection to ${where} was lost${why}`, { cause: error })
   }
   const message = error.message
+  // Inside of a function the server says it in other words, and names the function in place of the command.
+  if (/^ERR The user executing the script can't/.test(message)) {
+    return new ConnectError('CONNECT_PERMISSION', `${where}: ${message}`, { cause: error })
+  }
   switch (prefixOf(message)) {
     case 'WRONGPASS':
     case 'NOAUTH':

@@ -28,4 +28,5 @@ local function due(keys, args)
   return math.max(0, math.ceil(tonumber(first[2]) - now))
 end
 
-gearmill.register('due', due)
+-- This is how work that waited for room goes on.
+gearmill.register('due', due, { 'allow-oom' })

@@ -30,4 +30,5 @@ local function fail(keys, args)
   return 1
 end
 
-gearmill.register('fail', fail)
+-- This is how work waits for room.
+gearmill.register('fail', fail, { 'allow-oom' })

@@ -18,4 +18,5 @@ local function forget(keys, args)
   return 1
 end
 
-gearmill.register('forget', forget)
+-- It makes room.
+gearmill.register('forget', forget, { 'allow-oom' })

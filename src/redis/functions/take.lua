@@ -16,4 +16,5 @@ local function take(keys, args)
   return taken
 end
 
-gearmill.register('take', take)
+-- A server without room must not keep dead workers' tasks.
+gearmill.register('take', take, { 'allow-oom' })
