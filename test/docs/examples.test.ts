@@ -1,10 +1,11 @@
 // Every example of the README and the documentation runs as it stands, against the built package, and prints what it says.
-import { spawn } from 'node:child_process'
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startServer, type PrivateServer } from '../../src/server/standalone.ts'
+import { docstringModule } from './docstrings.ts'
+import { node, tsx } from './node.ts'
 import { comparable, outputsOf, pageOf, textOf, type Page, type Script } from './page.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
@@ -38,28 +39,14 @@ async function write(path: string, page: Page, script: Script): Promise<void> {
   for (const [name, content] of page.files) await writeFile(join(home, name), content)
 }
 
-/** Runs Node with what a user's shell has, and nothing of the test runner's. */
-function node(args: readonly string[], cwd: string): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  const { GEARMILL_SERVER, HOME, PATH, TMPDIR } = process.env
-  const env = { GEARMILL_SERVER, HOME, PATH, TMPDIR, GEARMILL_URL: server.url, NO_COLOR: '1' }
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
-    let stdout = ''
-    let stderr = ''
-    child.stdout.setEncoding('utf8').on('data', (chunk: string) => (stdout += chunk))
-    child.stderr.setEncoding('utf8').on('data', (chunk: string) => (stderr += chunk))
-    child.on('error', reject)
-    child.on('close', (code) => resolve({ code, stdout, stderr }))
-  })
-}
-
-test('the types of every example are right', async () => {
+test('the types of every example are right, those of docstrings included', async () => {
   const config = {
     extends: join(root, 'tsconfig.json'),
     compilerOptions: { skipLibCheck: true, allowJs: true, checkJs: false, rootDir: root },
     include: [join(folder, '**/*.ts')],
     exclude: [],
   }
+  await writeFile(join(folder, 'docstrings.ts'), await docstringModule(root))
   const path = join(folder, 'tsconfig.json')
   await writeFile(path, JSON.stringify(config))
   const compiler = join(root, 'node_modules/typescript/bin/tsc')
@@ -67,18 +54,19 @@ test('the types of every example are right', async () => {
   expect(stdout).toBe('')
 })
 
-const tsx = import.meta.resolve('tsx')
-
-describe.each(pages.filter(({ page }) => page.scripts.some(({ onlyTypes }) => !onlyTypes)))('$path', ({ path, page }) => {
-  test.each(page.scripts.filter(({ onlyTypes }) => !onlyTypes).map((script) => ({ script, line: script.parts[0]?.line })))(
-    'line $line',
-    async ({ script }) => {
-      const loader = script.language === 'ts' ? ['--import', tsx] : []
-      const { code, stdout, stderr } = await node([...loader, `app.${script.language}`], folderOf(path, script))
+describe.each(pages.filter(({ page }) => page.scripts.some(({ onlyTypes }) => !onlyTypes)))(
+  '$path',
+  ({ path, page }) => {
+    test.each(
+      page.scripts.filter(({ onlyTypes }) => !onlyTypes).map((script) => ({ script, line: script.parts[0]?.line })),
+    )('line $line', async ({ script }) => {
+      const loader = script.language === 'ts' ? tsx : []
+      const args = [...loader, `app.${script.language}`]
+      const { code, stdout, stderr } = await node(args, folderOf(path, script), { GEARMILL_URL: server.url })
       const stated = script.parts.map(({ line, prints }) => ({ line, prints: comparable(prints.join('\n')) }))
       const outputs = outputsOf(stdout)
       const printed = script.parts.map(({ line }, i) => ({ line, prints: outputs[i] ?? 'nothing: it was not reached' }))
       expect({ code, stderr, printed }).toEqual({ code: 0, stderr: '', printed: stated })
-    },
-  )
-})
+    })
+  },
+)

@@ -1,0 +1,35 @@
+// The scripts in examples/ run as they stand and print what they say.
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { expect, onTestFinished, test } from 'vitest'
+import { node, tsx } from './docs/node.ts'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const run = [join(root, 'dist/cli/main.js'), 'run']
+
+// Those that print nothing by themselves have tests of their own: below, and in test/buffers.
+const withArguments = ['word-count.ts', 'buffers-cache.ts']
+const names = (await readdir(join(root, 'examples'))).filter((name) => !withArguments.includes(name))
+
+test.each(names)('%s', async (name) => {
+  const path = join(root, 'examples', name)
+  const says = Array.from((await readFile(path, 'utf8')).matchAll(/\/\/ -> (.*)$/gm), (match) => `${match[1]}\n`)
+  expect(says).not.toEqual([])
+  expect(await node([...tsx, path], root)).toEqual({ code: 0, stdout: says.join(''), stderr: '' })
+})
+
+test('word-count.ts, by gearmill run', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'gearmill-example-'))
+  onTestFinished(() => rm(folder, { recursive: true, force: true }))
+  await writeFile(join(folder, 'a.txt'), 'To be or not\nto be\n')
+  await writeFile(join(folder, 'b.txt'), 'be\n')
+  const script = join(root, 'examples/word-count.ts')
+  const { code, stdout, stderr } = await node([...run, script, `${folder}/*.txt`], root)
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  expect(stdout.split('\n').slice(0, 3)).toEqual(['4 distinct words', '       3 be', '       2 to'])
+
+  const misused = await node([...run, script], root)
+  expect({ ...misused, stderr: misused.stderr.slice(0, 6) }).toEqual({ code: 2, stdout: '', stderr: 'usage:' })
+})
