@@ -26,40 +26,15 @@ function finished(hash: number, tail: number, length: number): number {
   return (hash ^ (hash >>> 16)) >>> 0
 }
 
-/** The hash of bytes. */
-export function hashBytes(bytes: Uint8Array, seed: number): number {
-  const length = bytes.length
+/** The hash of the first `length` bytes. */
+export function hashBytes(bytes: Uint8Array, length: number, seed: number): number {
   const whole = length & ~3
   let hash = seed
-  for (let at = 0; at < whole; at += 4) hash = mixed(hash, wordAt(bytes, at, 4))
-  return finished(hash, wordAt(bytes, whole, length - whole), length)
-}
-
-function wordAt(bytes: Uint8Array, at: number, count: number): number {
-  let word = 0
-  for (let index = 0; index < count; index++) word |= (bytes[at + index] ?? 0) << (index * 8)
-  return word
-}
-
-/** The hash of the UTF-8 bytes of a string, without making them if it is ASCII; -1 if it is not. */
-export function hashAscii(text: string, seed: number): number {
-  const length = text.length
-  const whole = length & ~3
-  let hash = seed
-  let all = 0
   for (let at = 0; at < whole; at += 4) {
-    const a = text.charCodeAt(at)
-    const b = text.charCodeAt(at + 1)
-    const c = text.charCodeAt(at + 2)
-    const d = text.charCodeAt(at + 3)
-    all |= a | b | c | d
-    hash = mixed(hash, a | (b << 8) | (c << 16) | (d << 24))
+    const low = (bytes[at] as number) | ((bytes[at + 1] as number) << 8)
+    hash = mixed(hash, low | ((bytes[at + 2] as number) << 16) | ((bytes[at + 3] as number) << 24))
   }
   let tail = 0
-  for (let at = whole; at < length; at++) {
-    const unit = text.charCodeAt(at)
-    all |= unit
-    tail |= unit << ((at - whole) * 8)
-  }
-  return all > 0x7f ? -1 : finished(hash, tail, length)
+  for (let at = whole; at < length; at++) tail |= (bytes[at] as number) << ((at - whole) * 8)
+  return finished(hash, tail, length)
 }

@@ -2,12 +2,12 @@
 // their text, numbers as in a JavaScript Map (-0 is 0, NaN is NaN), everything else by content, not by identity.
 import { BufferError } from '../errors.ts'
 import { FixedCodec, MisfitError, alignUp, type Codec } from './codec.ts'
-import { hashAscii, hashBytes, LOW_SEED } from './hash.ts'
+import { hashBytes, LOW_SEED } from './hash.ts'
 import { MAX_SEGMENT_BYTES } from './header.ts'
 import { Packer } from './packer.ts'
 import type { Node } from './schema.ts'
 import type { Segment } from './segment.ts'
-import { equalsAscii, textAt } from './values/text.ts'
+import { TextProbe } from './text-probe.ts'
 
 /** Shorter sets and dicts are searched from end to end. */
 const LINEAR = 8
@@ -58,6 +58,7 @@ function canonicalBytes(codec: Codec, key: unknown): Uint8Array {
 export class Keying {
   readonly codec: Codec
   readonly #text: boolean
+  readonly #probe = new TextProbe()
 
   constructor(codec: Codec) {
     this.codec = codec
@@ -73,13 +74,10 @@ export class Keying {
 
   /** The hash of a key; undefined for a value that is not of the type, so that no key can equal it. */
   hash(key: unknown, seed: number): number | undefined {
-    if (this.#text) {
-      if (typeof key !== 'string') return undefined
-      const hash = hashAscii(key, seed)
-      return hash >= 0 ? hash : hashBytes(utf8(key), seed)
-    }
+    if (this.#text) return typeof key === 'string' ? this.#probe.hash(key, seed) : undefined
     try {
-      return hashBytes(canonicalBytes(this.codec, key), seed)
+      const bytes = canonicalBytes(this.codec, key)
+      return hashBytes(bytes, bytes.length, seed)
     } catch (error) {
       if (error instanceof MisfitError) return undefined
       throw error
@@ -88,12 +86,12 @@ export class Keying {
 
   /** Whether the text at a position is `key`. */
   isTextAt(segment: Segment, at: number, key: string): boolean {
-    return sameText(segment, at, key)
+    return this.#probe.isAt(segment, at, key)
   }
 
   /** Whether the key in a slot is `key`. */
   isAt(segment: Segment, slot: number, key: unknown): boolean {
-    if (this.#text) return typeof key === 'string' && sameText(segment, segment.pointer(slot), key)
+    if (this.#text) return typeof key === 'string' && this.#probe.isAt(segment, segment.pointer(slot), key)
     return this.same(this.codec.view(segment, slot), key)
   }
 
@@ -110,15 +108,6 @@ export class Keying {
       throw error
     }
   }
-}
-
-function sameText(segment: Segment, at: number, text: string): boolean {
-  return equalsAscii(segment, at, text) || textAt(segment, at) === text
-}
-
-// One string per encoding of unpaired surrogates would be UTF-8 of U+FFFD: they collide, and are told apart by text.
-function utf8(text: string): Uint8Array {
-  return Buffer.from(text, 'utf8')
 }
 
 /** Bytes of the table behind `count` keys: none for few keys. */

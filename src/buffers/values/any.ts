@@ -34,6 +34,7 @@ const tags = {
   object: 12,
   map: 13,
   set: 14,
+  invalidDate: 15,
 } as const
 
 /** Behind the tag, where items begin: a count, aligned for pointers. */
@@ -69,6 +70,7 @@ export class AnyCodec extends PointerCodec {
   #putObject(packer: Packer, value: object): number {
     const known = packer.find(this, value)
     if (known !== undefined) return known
+    if (value instanceof Date && Number.isNaN(value.getTime())) return putTag(packer, tags.invalidDate)
     if (value instanceof Date) return this.#putHeld(packer, tags.datetime, this.#datetime, value)
     if (value instanceof Uint8Array) return this.#putHeld(packer, tags.bytes, this.#bytes, value)
     if (dtypeOf(value)) return this.#putHeld(packer, tags.typedArray, this.#ndarray, value)
@@ -153,6 +155,8 @@ export class AnyCodec extends PointerCodec {
         return held(this.#text)
       case tags.datetime:
         return shared(held(this.#datetime))
+      case tags.invalidDate:
+        return new Date(NaN)
       case tags.bytes:
         return shared(held(this.#bytes))
       case tags.typedArray:

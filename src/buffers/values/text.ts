@@ -17,6 +17,8 @@ const UTF16 = 2
 const LONGEST = 2 ** 29 - 24
 /** Strings up to this length are looked up among those stored before; longer ones seldom repeat. */
 const LONGEST_SHARED = 256
+/** Strings below this length have a header of one byte. */
+const ONE_BYTE_HEADER = 32
 /** Up to here a loop in JavaScript is faster than a call into the engine. */
 const SHORT = 48
 
@@ -60,7 +62,7 @@ function writeShort(packer: Packer, at: number, text: string): boolean {
 
 /** The header is `length * 4 + encoding` in groups of 7 bits, the lowest first; the top bit says that more follow. */
 function headerBytes(length: number): number {
-  if (length < 2 ** 5) return 1
+  if (length < ONE_BYTE_HEADER) return 1
   if (length < 2 ** 12) return 2
   if (length < 2 ** 19) return 3
   return length < 2 ** 26 ? 4 : 5
@@ -122,14 +124,16 @@ export function textBytesAt(segment: Segment, at: number): number {
   return locate(segment, at).bytes
 }
 
-/** Whether a string in the file is `text`, which is ASCII: no string is made. */
-export function equalsAscii(segment: Segment, at: number, text: string): boolean {
+/** Where the characters of an ASCII string of this length begin; -1 if the string at the position is another. */
+export function asciiStart(segment: Segment, at: number, length: number): number {
+  if (at < 0 || at >= segment.limit) segment.fault(`a string at ${at}`)
+  if (length < ONE_BYTE_HEADER) {
+    if (segment.view.getUint8(at) !== length * 4 + ASCII) return -1
+    if (at + 1 + length > segment.limit) segment.fault(`a string of ${length} bytes at ${at}`)
+    return at + 1
+  }
   const { from, bytes, encoding } = locate(segment, at)
-  const length = text.length
-  if (encoding !== ASCII || bytes !== length) return false
-  const data = segment.bytes
-  for (let i = 0; i < length; i++) if (data[from + i] !== text.charCodeAt(i)) return false
-  return true
+  return encoding === ASCII && bytes === length ? from : -1
 }
 
 export class TextCodec extends PointerCodec {
