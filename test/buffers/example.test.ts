@@ -40,7 +40,7 @@ it('a cluster of HTTP servers shares a cache', async () => {
 
 it('the code of the guide runs', async () => {
   const guide = readFileSync(join(root, 'docs/buffers.md'), 'utf8')
-  const blocks = [...guide.matchAll(/```ts\n(.*?)```/gs)].map((match) => match[1] ?? '')
+  const blocks = [...guide.matchAll(/```ts(?: continued)?\n(.*?)```/gs)].map((match) => match[1] ?? '')
   expect(blocks.length).toBeGreaterThan(6)
   // Inside of the package, so that it can import itself by its name.
   mkdirSync(join(root, '.cache'), { recursive: true })
