@@ -55,7 +55,7 @@ export const keys = defineReader({
     const before = slotsOf(deployment, shard)
     // The values of one batch are under way while the one in front is worked on.
     let ahead: Promise<ReadBatch> | undefined
-    for await (const found of scanned(deployment, shard, options, `${namespace}:{gm`)) {
+    for await (const found of scanned(deployment, shard, options, `${namespace}:{`)) {
       for (let i = 0; i < found.length; i += keysTogether) {
         const next = batchOf(found.slice(i, i + keysTogether), options, context, shard)
         // Its rejection is seen when it is awaited; until then it is no unhandled one.
