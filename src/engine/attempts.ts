@@ -70,10 +70,12 @@ export interface Verdict {
 export const backoffMs = [100, 400, 1600, 5000] as const
 
 export function judgeDeath(
-  { waitingSince: _, ...state }: AttemptState,
+  before: AttemptState,
   death: Omit<Death, 'position'> & Partial<Pick<Death, 'position'>>,
   maxAttempts: number,
 ): Verdict {
+  // A wait is over when the task ran.
+  const { waitingSince: _, ...state } = before
   const { position, thrown } = death
   if (thrown?.record !== undefined && state.skip.length < mostSkipped) {
     const { message, stack, cause } = thrown.failure

@@ -203,7 +203,16 @@ export class Supervisor {
 
   async #endedWith(entry: string, outcome: TaskOutcome): Promise<void> {
     const held = this.#held.get(entry)
-    if (held && !held.over) await this.#settle(held, outcome)
+    if (held && !held.over) {
+      try {
+        await this.#settle(held, outcome)
+      } catch (error) {
+        // The server is gone. The lease runs out, and whoever takes the task over begins where this attempt did.
+        held.over = true
+        this.#options.logger.warn(`after task ${nameOf(held)}: ${String(error)}`)
+        this.#release(held)
+      }
+    }
     this.#wake()
     this.#dispatch()
   }

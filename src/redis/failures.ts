@@ -63,7 +63,7 @@ export function toConnectError(error: unknown, where: string): ConnectError {
   }
   const message = error.message
   // Inside of a function the server says it in other words, and names the function in place of the command.
-  if (/^ERR The user executing the script can't/.test(message)) {
+  if (message.startsWith("ERR The user executing the script can't")) {
     return new ConnectError('CONNECT_PERMISSION', `${where}: ${message}`, { cause: error })
   }
   switch (prefixOf(message)) {
