@@ -39,6 +39,8 @@ export class Intake {
   readonly #loops: Promise<void>[] = []
   #dueTimer: NodeJS.Timeout | undefined
   #dueAt = 0
+  /** A read of tasks failed since the last one that did not. */
+  #wasCut = false
 
   constructor(options: IntakeOptions) {
     this.#options = options
@@ -83,8 +85,10 @@ export class Intake {
           { signal },
         )
         for (const entry of streamEntriesOf(reply)) this.#options.arrived({ ...entry, lane, deliveries: 1 })
+        if (this.#wasCut) await this.#takeOwn()
       } catch (error) {
         if (signal.aborted) break
+        this.#wasCut = true
         await this.#recover(error)
       }
     }
@@ -125,9 +129,15 @@ export class Intake {
     }
   }
 
-  async #take(): Promise<void> {
+  /** Tasks that the server takes for this worker's, and the worker does not: they would wait for their lease to end. */
+  async #takeOwn(): Promise<void> {
+    this.#wasCut = false
+    await this.#take('own', ...this.#options.held())
+  }
+
+  async #take(...which: readonly string[]): Promise<void> {
     const { deployment, lane, worker, leaseMs } = this.#options
-    const args = [worker, leaseMs, takeAtOnce]
+    const args = [worker, leaseMs, which.length > 0 ? which.length + takeAtOnce : takeAtOnce, ...which]
     for (const taken of itemsOf(await deployment.call('take', [lane.tasks], args, { signal: this.#stop.signal }))) {
       const [id, deliveries, fields] = itemsOf(taken)
       this.#options.arrived({ id: textOf(id), fields: textMapOf(fields), lane, deliveries: numberOf(deliveries) })

@@ -21,7 +21,7 @@ import { Drain, removeMarkers, type DrainedOutbox } from './drain.ts'
 import { Outbox, type OutboxPlace, type TaskCounts } from './outbox.ts'
 import { endWithParent } from './parent-watch.ts'
 import { PositionWriter } from './position.ts'
-import { Programs, type ExecutionFacts } from './programs.ts'
+import { Programs, runIdOf, type ExecutionFacts } from './programs.ts'
 import { lingerMs, StrayErrors } from './stray-errors.ts'
 import { RunningTask } from './task.ts'
 
@@ -36,6 +36,11 @@ const markerTtlMs = { local: hourMs, remote: 24 * hourMs }
 const temporaryTtlMs = hourMs
 
 const settled: TaskOutcome = { kind: 'settled' }
+/** What a task had built in the server may have been forgotten in part: it is built again. */
+const rewound: TaskOutcome = {
+  kind: 'later',
+  failure: { code: 'CONNECT_LOST', message: 'the server restarted while the task ran' },
+}
 
 /** One attempt of a task. */
 interface Attempt {
@@ -48,6 +53,8 @@ interface Attempt {
   /** What its blocks and its outbox are called after: no other attempt has it. */
   readonly token: string
   readonly facts: ExecutionFacts
+  /** Run id of the lane's server when the attempt began. */
+  readonly run: string
   readonly signal: AbortSignal
 }
 
@@ -106,7 +113,7 @@ class Executor {
     } catch (error) {
       outcome = abort.signal.aborted ? await this.#drop(message).catch(outcomeOf) : outcomeOf(error)
     }
-    if (abort.signal.aborted) await this.#programs.forget(message.execution)
+    if (abort.signal.aborted) await this.#programs.forget(message.execution).catch(() => undefined)
     this.#current = undefined
     send({ type: 'ended', entry: message.entry, outcome })
   }
@@ -115,7 +122,7 @@ class Executor {
     const lane = this.#lane(message.lane)
     const found = await this.#programs.facts(lane, message.execution)
     if (!found || found.epoch !== message.epoch) return this.#drop(message)
-    const { facts, restarted } = found
+    const { facts, run, restarted } = found
     // A server that restarted may have gone back in time: what it forgot may run still, under the same number.
     const nonce = restarted ? randomBytes(4).toString('hex') : ''
     const attempt: Attempt = {
@@ -125,6 +132,7 @@ class Executor {
       name: `${message.stage}.${message.task}`,
       token: attemptToken(message.epoch, message.attempt, nonce),
       facts,
+      run,
       signal,
     }
     this.#sendLimits(attempt)
@@ -156,7 +164,9 @@ class Executor {
       throw error
     }
     if (signal.aborted) return this.#drop(message)
-    if (outbox.inline) return this.#commit(attempt, attempt.token, task, outbox.inline)
+    for (const [key, run] of task.temporaries) if ((await this.#runOf(key)) !== run) return rewound
+    const run = task.temporaries.size > 0 ? attempt.run : ''
+    if (outbox.inline) return this.#commit(attempt, attempt.token, task, outbox.inline, { run })
 
     await outbox.seal(task)
     const { name, token, facts } = attempt
@@ -167,9 +177,10 @@ class Executor {
       : await this.#deployment.call(
           'freeze',
           [x, lane.tasks, outboxKey(x, name, token)],
-          [message.entry, message.stage, message.task, message.epoch, token, ttlMs, far],
+          [message.entry, message.stage, message.task, message.epoch, token, ttlMs, far, outbox.fields, run],
         )
     if (frozen === '') return this.#drop(message)
+    if (frozen === '?') return rewound
     if (frozen === '-') return this.#commit(attempt, token, task, [])
     this.#faultAt('frozen')
     return this.#finishFrozen(attempt, textOf(frozen))
@@ -192,13 +203,18 @@ class Executor {
       trace: message.traced && this.#stray.tracer(message.entry),
       failed: async () => Number(textOf(await this.#deployment.command(x, ['HGET', x, 'errors']))),
       temporary: async (key) => {
-        await this.#deployment.call('note', [x], [key, facts.leaseMs])
-        return facts.leaseMs || temporaryTtlMs
+        const [run] = await Promise.all([this.#runOf(key), this.#deployment.call('note', [x], [key, facts.leaseMs])])
+        return { run, ttlMs: facts.leaseMs || temporaryTtlMs }
       },
       tasksOf: (stage) => facts.tasks[stage] ?? 0,
       partitionsOf: (stage) => facts.partitions[stage] ?? 0,
       winner: (stage, task) => this.#programs.winner(lane, message.execution, message.epoch, stage, task),
     })
+  }
+
+  /** The run id of the server that holds a key. */
+  async #runOf(key: string): Promise<string> {
+    return runIdOf(textOf(await this.#deployment.command(key, ['INFO', 'server'])))
   }
 
   #placeOf({ message, lane, x, name, token, facts }: Attempt): OutboxPlace {
@@ -222,7 +238,7 @@ class Executor {
     const place = this.#placeOf(attempt)
     const drained = await new Drain(this.#deployment, place, token, () => this.#faultAt('mid-apply')).run()
     if (!drained) return this.#drop(attempt.message)
-    return this.#commit(attempt, token, drained.counts, [], drained)
+    return this.#commit(attempt, token, drained.counts, [], { drained })
   }
 
   async #commit(
@@ -230,7 +246,7 @@ class Executor {
     token: string,
     counts: TaskCounts,
     effects: readonly Argument[],
-    drained?: DrainedOutbox,
+    { drained, run = '' }: { readonly drained?: DrainedOutbox; readonly run?: string } = {},
   ): Promise<TaskOutcome> {
     this.#faultAt('before-commit')
     const { message, lane, x, name, facts } = attempt
@@ -240,11 +256,13 @@ class Executor {
       [
         ...[message.entry, message.stage, message.task, message.epoch, token],
         ...[counts.in, counts.out, counts.bytes, counts.errors],
-        ...[drained?.written ?? 0, drained?.failed ?? 0, `${name}.`, ...effects],
+        ...[drained?.written ?? 0, drained?.failed ?? 0, `${name}.`, run, ...effects],
       ],
     )
+    const status = numberOf(itemsOf(reply)[0])
+    if (status === -3) return rewound
     this.#faultAt('after-commit')
-    if (drained && facts.leaseMs > 0 && drained.far.length > 0 && numberOf(itemsOf(reply)[0]) === 1) {
+    if (drained && facts.leaseMs > 0 && drained.far.length > 0 && status === 1) {
       await removeMarkers(this.#deployment, this.#placeOf(attempt), drained.far)
     }
     return settled

@@ -186,6 +186,11 @@ export class Outbox {
     return [...slots].filter((slot) => slot !== this.#place.laneSlot)
   }
 
+  /** Fields of the complete outbox: its chunks and the manifest. */
+  get fields(): number {
+    return [...this.#chunks.values()].reduce((sum, { sent }) => sum + sent, 1)
+  }
+
   /** True where the entry was settled by others while effects were still collected. */
   get refused(): boolean {
     return this.#refused

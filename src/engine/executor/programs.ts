@@ -26,6 +26,8 @@ export interface ExecutionFacts {
 export interface FoundExecution {
   readonly facts: ExecutionFacts
   readonly epoch: number
+  /** Run id of the lane's server. */
+  readonly run: string
   /** The server was started anew since the submit: it may have gone back in time. */
   readonly restarted: boolean
 }
@@ -37,6 +39,11 @@ interface Loaded {
   runner?: Promise<TaskRunner>
   /** Winners by run of the server, epoch and stage. */
   readonly winners: Map<string, Promise<ReadonlyMap<string, string>>>
+}
+
+/** From what INFO says of a server: each start of it has an id of its own. */
+export function runIdOf(about: string): string {
+  return /run_id:(\w+)/.exec(about)?.[1] ?? ''
 }
 
 /** Executions kept loaded at the same time. */
@@ -76,7 +83,7 @@ export class Programs {
       this.#deployment.command(x, ['INFO', 'server']),
     ])
     const [state = '', created = '', epoch = '', submitted = ''] = itemsOf(reply).map(textOf)
-    const run = /run_id:(\w+)/.exec(textOf(about))?.[1] ?? ''
+    const run = runIdOf(textOf(about))
     let loaded = this.#loaded.get(id)
     if (loaded && (state !== 'running' || loaded.facts.created !== created)) {
       await this.forget(id)
@@ -91,7 +98,7 @@ export class Programs {
       if (this.#loaded.size <= mostLoaded) break
       await this.forget(old)
     }
-    return { facts, epoch: Number(epoch), restarted: run !== submitted }
+    return { facts, epoch: Number(epoch), run, restarted: run !== submitted }
   }
 
   async #readFacts(x: string, id: string): Promise<ExecutionFacts> {

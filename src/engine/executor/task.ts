@@ -26,7 +26,8 @@ export interface TaskParts {
   readonly trace?: ((record: number) => void) | undefined
   /** Failed records of committed tasks. */
   readonly failed: () => Promise<number>
-  readonly temporary: (key: string) => Promise<number>
+  /** Notes a temporary key; gives how long it lives and the run id of its server. */
+  readonly temporary: (key: string) => Promise<{ readonly ttlMs: number; readonly run: string }>
   readonly tasksOf: (stage: number) => number
   readonly partitionsOf: (stage: number) => number
   /** Token of the attempt that committed a task of an earlier stage. */
@@ -51,6 +52,8 @@ export class RunningTask implements TaskContext {
   out = 0
   bytes = 0
   errors = 0
+  /** Temporary keys, with the run id of their server when they were begun. */
+  readonly temporaries = new Map<string, string>()
   readonly #parts: TaskParts
   readonly #outputs = new Map<number, BlockWriter>()
   readonly #suspect: Position | undefined
@@ -124,8 +127,10 @@ export class RunningTask implements TaskContext {
     return this.#parts.failed()
   }
 
-  temporary(key: string): Promise<number> {
-    return this.#parts.temporary(key)
+  async temporary(key: string): Promise<number> {
+    const { run, ttlMs } = await this.#parts.temporary(key)
+    this.temporaries.set(key, run)
+    return ttlMs
   }
 
   tasksOf(stage: number): number {

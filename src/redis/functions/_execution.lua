@@ -35,6 +35,11 @@ local function is_open(tasks, entry)
   return not pending.err and #pending > 0
 end
 
+-- Whether the server is still the run of it that a task built on ('' where it built on nothing).
+local function is_same_run(run)
+  return run == '' or string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') == run
+end
+
 local function ensure_group(tasks)
   if redis.call('EXISTS', tasks) == 0 then
     redis.call('XGROUP', 'CREATE', tasks, 'gm', '0', 'MKSTREAM')

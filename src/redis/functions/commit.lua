@@ -1,14 +1,18 @@
 -- Commits one task: at most once, whoever tries. The acknowledgement decides; all else follows in the same call.
 -- Keys: x, task stream, events.
 -- Args: entry, stage, task, epoch, attempt token ('1' the first), records in, records out, bytes, failed records,
---       written and failed records of an outbox that was applied, prefix of letters' names, then the effects as
---       run_effects takes them.
+--       written and failed records of an outbox that was applied, prefix of letters' names, run id of the server whose
+--       temporary keys the effects use up ('' none), then the effects as run_effects takes them.
 -- Returns { status, done, applied }: status 1 committed; 0 refused (another attempt committed, or an older epoch);
--- -1 the execution is gone; -2 it is not running any more. done is 1 where the execution ended with this commit.
+-- -1 the execution is gone; -2 it is not running any more; -3 the server restarted, nothing was done: what the task
+-- built may be incomplete. done is 1 where the execution ended with this commit.
 -- Work: the effects given (the caller sends at most 256) and one window of tasks.
 local function commit(keys, args)
   local x, tasks, events = keys[1], keys[2], keys[3]
   local entry, stage, task, epoch, attempt = args[1], tonumber(args[2]), tonumber(args[3]), args[4], args[5]
+  if not is_same_run(args[13]) then
+    return { -3, 0, 0 }
+  end
   if redis.call('XACK', tasks, 'gm', entry) == 0 then
     return { 0, 0, 0 }
   end
@@ -29,7 +33,7 @@ local function commit(keys, args)
   local applied = 0
   if not rebuilt then
     local failed
-    applied, failed = run_effects(args, 13)
+    applied, failed = run_effects(args, 14)
     for i = 1, #failed, 2 do
       redis.call('HSET', x .. ':letters', args[12] .. failed[i], failed[i + 1])
     end

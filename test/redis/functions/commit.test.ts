@@ -81,3 +81,10 @@ it('lets tasks in one by one, a window at most', async () => {
   expect(new Set(seen).size).toBe(5)
   expect((await lane.hash(x)).get('state')).toBe('done')
 })
+
+it('does nothing where the server is another run of it than the task built on', async () => {
+  const x = await lane.submit('restarted', [1])
+  const [entry = ''] = await lane.read('a', 100).then((entries) => entries.slice(-1))
+  expect(await lane.commit(x, entry, { run: 'another' })).toEqual([-3, 0, 0])
+  expect(await lane.commit(x, entry, { run: (await lane.hash(x)).get('run') ?? '' })).toEqual([1, 1, 0])
+})

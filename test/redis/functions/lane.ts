@@ -35,6 +35,7 @@ export interface CommitArguments {
   readonly failed: number
   readonly written: number
   readonly letters: number
+  readonly run: string
   /** Records with their commands. */
   readonly effects: readonly (readonly (readonly string[])[])[]
 }
@@ -81,7 +82,7 @@ export function useLane(): Lane {
     commit(
       x,
       entry,
-      { stage = 0, task = 0, epoch = 0, token = '1', failed = 0, written = 0, letters = 0, effects = [] },
+      { stage = 0, task = 0, epoch = 0, token = '1', failed = 0, written = 0, letters = 0, effects = [], run = '' },
     ) {
       const packed = packedEffects(effects)
       const args = [
@@ -97,6 +98,7 @@ export function useLane(): Lane {
         written,
         letters,
         `${stage}.${task}.`,
+        run,
         ...packed,
       ]
       return deployment.call('commit', [x, keys.tasks, keys.events], args)

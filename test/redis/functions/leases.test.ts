@@ -41,7 +41,17 @@ it('renews what is still held, without counting a delivery, and never steals bac
   expect(await renew('e', mine)).toEqual([])
 })
 
-it('takes nothing where the stream is gone', async () => {
+it('takes and renews nothing where the stream is gone', async () => {
   await lane.command('DEL', lane.keys.tasks)
+  expect(await renew('a', '1-1')).toEqual([])
   expect(await take('a', 10)).toEqual([])
+})
+
+it('gives a worker what is its own without its knowing', async () => {
+  await lane.submit('own', [3])
+  const [known = '', forgotten = ''] = await lane.read('f', 2)
+  const [other = ''] = await lane.read('g', 1)
+  const taken = (await lane.call('take', [lane.keys.tasks], 'f', 60_000, 10, 'own', known)) as [string, number][]
+  expect(taken.map(([entry, deliveries]) => [entry, deliveries])).toEqual([[forgotten, 2]])
+  expect(await renew('g', other)).toEqual([other])
 })

@@ -6,8 +6,20 @@ const lane = useLane()
 const name = '0.0'
 const box = (x: string, entry: string, token: string, ...fields: string[]) =>
   lane.call('box', [x, lane.keys.tasks, `${x}:o:${name}.${token}`], entry, name, token, 60_000, ...fields)
-const freeze = (x: string, entry: string, token: string, epoch = 0, slots = '') =>
-  lane.call('freeze', [x, lane.keys.tasks, `${x}:o:${name}.${token}`], entry, 0, 0, epoch, token, 60_000, slots)
+const freeze = (x: string, entry: string, token: string, epoch = 0, slots = '', fields = 1, run = '') =>
+  lane.call(
+    'freeze',
+    [x, lane.keys.tasks, `${x}:o:${name}.${token}`],
+    entry,
+    0,
+    0,
+    epoch,
+    token,
+    60_000,
+    slots,
+    fields,
+    run,
+  )
 const apply = (x: string, chunk: number, commands: readonly string[][], skips: readonly string[] = []) => {
   const effects = packedEffects(commands.map((command) => [command]))
   return lane.call(
@@ -52,6 +64,15 @@ it('freezes nothing for another epoch, or an entry that is settled', async () =>
   expect(await freeze(x, '1-1', '1')).toBe('')
 })
 
+it('freezes nothing that a server which went back in time has forgotten in part', async () => {
+  const x = await lane.submit('partial', [1])
+  const [entry = ''] = await lane.read('a')
+  await box(x, entry, '1', 'f', 'one')
+  expect(await freeze(x, entry, '1', 0, '', 2)).toBe('?')
+  expect(await freeze(x, entry, '1', 0, '', 1, 'another')).toBe('?')
+  expect(await freeze(x, entry, '1')).toBe('1')
+})
+
 it('has no effects to apply where a stage only makes its blocks again', async () => {
   const x = await lane.submit('rebuilt', [1, 1])
   const [entry = ''] = await lane.read('a')
@@ -67,7 +88,7 @@ it('applies chunks once, in order, and answers a repeated call as the first', as
   const x = await lane.submit('chunks', [1])
   const [entry = ''] = await lane.read('a')
   expect(await apply(x, 0, [['INCR', 'apply:n']])).toEqual([-1])
-  await freeze(x, entry, '1')
+  await freeze(x, entry, '1', 0, '', 0)
   const first = await apply(x, 0, [
     ['INCR', 'apply:n'],
     ['HSET', 'apply:text', 'a', 'b'],
@@ -89,7 +110,7 @@ it('applies chunks once, in order, and answers a repeated call as the first', as
 it('runs nothing more of a record that failed in an earlier round', async () => {
   const x = await lane.submit('rounds', [1])
   const [entry = ''] = await lane.read('a')
-  await freeze(x, entry, '1')
+  await freeze(x, entry, '1', 0, '', 0)
   const reply = await apply(
     x,
     0,
