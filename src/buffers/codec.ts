@@ -13,8 +13,6 @@ export interface Codec {
   readonly size: number
   /** What the position of a slot is a multiple of. */
   readonly align: number
-  /** Whether values are objects whose identity matters: lists, structs, sets, dicts. */
-  readonly composite: boolean
   /** Fills a slot that the packer has placed. */
   write(packer: Packer, slot: number, value: unknown): void
   /** A copy of the value, independent of the map. */
@@ -32,7 +30,6 @@ export abstract class FixedCodec implements Codec {
   abstract readonly node: Node
   abstract readonly size: number
   abstract readonly align: number
-  readonly composite = false
 
   abstract write(packer: Packer, slot: number, value: unknown): void
   /** Reads a slot; the caller has checked that it lies in the segment. */
@@ -76,7 +73,6 @@ export abstract class PointerCodec implements Codec {
   abstract readonly node: Node
   readonly size = POINTER_BYTES
   readonly align = POINTER_BYTES
-  abstract readonly composite: boolean
 
   abstract put(packer: Packer, value: unknown): number
   abstract plainAt(decoder: Decoder, segment: Segment, at: number): unknown

@@ -180,6 +180,9 @@ function countComposites(node: Node, count: (node: Node) => number): number {
     case 'ref':
     case 'any':
       return Infinity
+    case 'bytes':
+    case 'ndarray':
+      return 1
     case 'nullable':
       return count(node.inner)
     case 'list':

@@ -3,9 +3,9 @@
 import type { Codec } from './codec.ts'
 import type { Segment } from './segment.ts'
 
-/** One element costs this much of the budget: about what it takes in memory. */
+/** One element costs this much of the budget: about what it takes in memory. It takes at least one byte of the file. */
 const ELEMENT = 16
-/** Bytes that any object may expand to; larger segments allow more. */
+/** Bytes that any object may expand to; each byte of its segment allows for an element more. */
 const BASE_BUDGET = 2 ** 26
 const DEEPEST = 500
 
@@ -31,7 +31,7 @@ export class Decoder {
   constructor(segment: Segment, sharing: boolean) {
     this.#segment = segment
     this.#memo = sharing ? new Map() : undefined
-    this.#budget = BASE_BUDGET + 8 * segment.limit
+    this.#budget = BASE_BUDGET + ELEMENT * segment.limit
   }
 
   /** Counts elements and bytes that are about to be made. Errors: `BUFFER_CORRUPT`. */

@@ -4,6 +4,7 @@ import { BufferError } from '../errors.ts'
 import { codecOf } from './compile.ts'
 import type { Codec } from './codec.ts'
 import { Keying } from './keys.ts'
+import { KeyWords, numberBits } from './map-keys.ts'
 import { Follower, PackedValue } from './layers.ts'
 import { BufferMap } from './map.ts'
 import { buildMap, type MapOptions } from './map-writer.ts'
@@ -23,6 +24,7 @@ export class LayeredMap<K, V> implements Iterable<[K, V]> {
   readonly #value: Schema<V>
   readonly #codec: Codec
   readonly #keying: Keying
+  readonly #words: KeyWords
   readonly #options: LayeredMapOptions
   readonly #file: Follower<BufferMap<K, V>>
   #updates = new Map<unknown, Update<K>>()
@@ -33,7 +35,10 @@ export class LayeredMap<K, V> implements Iterable<[K, V]> {
     this.#key = key
     this.#value = value
     this.#codec = codecOf(nodeIn(value))
-    this.#keying = new Keying(codecOf(nodeIn(key)))
+    const keyNode = nodeIn(key)
+    const bits = numberBits(keyNode)
+    this.#keying = new Keying(codecOf(keyNode))
+    this.#words = new KeyWords(codecOf(keyNode), bits === undefined ? 'exact' : 'number', bits ?? 32)
     this.#options = options
     this.#file = new Follower(path, (file) => openSingle(file, key, value))
   }
@@ -79,6 +84,7 @@ export class LayeredMap<K, V> implements Iterable<[K, V]> {
   /** Sets a value, seen by this process at once and by others after a rebuild. Errors: `BUFFER_VALUE`, `BUFFER_CLOSED`. */
   set(key: K, value: V): this {
     this.#file.current()
+    this.#words.fillOrThrow(key)
     this.#updates.set(this.#keying.identity(key), { key, value: new PackedValue(this.#codec, value, this.path) })
     return this
   }

@@ -1,8 +1,15 @@
 // The types of views: what reading through the map gives for values of type T.
-import type { StructView } from './values/struct-view.ts'
 import type { NdArray } from './values/ndarray.ts'
 
 type Leaf = string | number | bigint | boolean | null | undefined | symbol | Date | ArrayBufferView | NdArray
+
+/** What views of structs have beside their attributes, unless an attribute has the same name. */
+interface ViewMethods<T> {
+  /** A plain copy, which outlives the map. */
+  get(): T
+  /** A copy as JSON can hold it. */
+  toJSON(): unknown
+}
 
 /**
  * A value seen through the map: numbers, strings and dates as they are, lists, sets and dicts as lazy read-only forms
@@ -19,12 +26,12 @@ export type View<T> = unknown extends T
         : T extends readonly unknown[]
           ? { readonly [I in keyof T]: View<T[I]> }
           : T extends object
-            ? { readonly [K in keyof T]: View<T[K]> } & Pick<StructView, 'toJSON'>
+            ? { readonly [K in keyof T]: View<T[K]> } & Omit<ViewMethods<T>, keyof T>
             : T
 
 /** A view of a buffer that was opened for writing: numbers, booleans and dates can be assigned. */
 export type WritableView<T> = T extends Leaf | readonly unknown[] | Set<unknown> | Map<unknown, unknown>
   ? View<T>
   : T extends object
-    ? { -readonly [K in keyof T]: WritableView<T[K]> } & Pick<StructView, 'toJSON'>
+    ? { -readonly [K in keyof T]: WritableView<T[K]> } & Omit<ViewMethods<T>, keyof T>
     : T

@@ -237,6 +237,7 @@ describe('views', () => {
     const array = await opened()
     expect(JSON.parse(JSON.stringify(array.at(4)))).toEqual(JSON.parse(JSON.stringify(movies[4])))
     expect(inspect(array.at(4))).toBe(inspect(array.get(4)))
+    expect(array.at(4).get()).toEqual(movies[4])
     expect(inspect(array)).toMatch(/^BufferArray \{ .*, 1000 x Movie \}$/)
     expect(JSON.parse(JSON.stringify(await view()))).toEqual({
       ...things,
@@ -261,13 +262,16 @@ describe('views', () => {
   })
 
   it('of attributes with the names of every object', async () => {
-    const Odd = struct('Odd', { constructor: optional(u32), toString: optional(u32), toJSON: optional(u32) })
+    const Odd = struct('Odd', { constructor: optional(u32), toString: optional(u32), get: optional(u32) })
     const file = path()
-    await buildArray(file, Odd, [{} as never, { constructor: 1, toString: 2, toJSON: 3 } as never])
+    await buildArray(file, Odd, [{} as never, { constructor: 1, toString: 2, get: 3 } as never])
     const array = openArray(file, Odd)
     expect(Object.keys(array.get(0))).toEqual([])
-    expect({ ...array.get(1) }).toEqual({ constructor: 1, toString: 2, toJSON: 3 })
-    expect(array.at(1).toString).toBe(2)
+    expect({ ...array.get(1) }).toEqual({ constructor: 1, toString: 2, get: 3 })
+    expect([array.at(1).toString, array.at(1).get]).toEqual([2, 3])
+    const again = path()
+    await buildArray(again, struct('More', { get: optional(u32), toJSON: optional(u32) }), [array.at(0) as never])
+    expect(Object.keys(openArray(again).get(0))).toEqual([])
   })
 })
 

@@ -182,6 +182,13 @@ describe('a layered map', () => {
     expect(existsSync(`${file}.lock`)).toBe(true)
   })
 
+  it('refuses keys and values that do not fit', () => {
+    const map = openLayered(path(), u32, str)
+    expect(codeOf(() => map.set(-1, 'x'))).toBe('BUFFER_VALUE')
+    expect(codeOf(() => map.set(1, 5 as never))).toBe('BUFFER_VALUE')
+    expect(map.pending).toBe(0)
+  })
+
   it('needs single, exact maps', async () => {
     const file = path()
     await buildArray(file, Movie, [])

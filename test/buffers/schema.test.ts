@@ -187,6 +187,19 @@ describe('references', () => {
     expect([...(copy['map'] as Map<string, Set<unknown>>).get('set')!][0]).toBe(copy)
   })
 
+  it('hold large lists, and blobs that are shared', async () => {
+    const file = path()
+    const Big = struct('Big', { bits: list(u8), blobs: list(bytes) })
+    const blob = new Uint8Array(2 ** 20).fill(7)
+    const bits = Array.from({ length: 9_000_000 }, (_, index) => index & 1)
+    await buildArray(file, Big, [{ bits, blobs: Array.from({ length: 500 }, () => blob) }])
+    const array = openArray(file, Big)
+    expect(array.bytes).toBeLessThan(11_000_000)
+    const copy = array.get(0)
+    expect([copy.bits.length, copy.bits[8_999_999], copy.blobs.length]).toEqual([9_000_000, 1, 500])
+    expect(copy.blobs[499]).toBe(copy.blobs[0])
+  })
+
   it('are stored once when interning, and strings too', async () => {
     const [apart, together] = [path(), path()]
     const Row = struct('Row', { name: str, tree })

@@ -42,7 +42,6 @@ const COUNT_AT = 4
 
 export class AnyCodec extends PointerCodec {
   readonly node: Node = { kind: 'any' }
-  readonly composite = true
   readonly #text = new TextCodec()
   readonly #bytes = new BytesCodec({ kind: 'bytes', compress: false })
   readonly #ndarray = new NdarrayCodec({ kind: 'ndarray', dtype: undefined })

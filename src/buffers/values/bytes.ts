@@ -19,12 +19,12 @@ export const bytes: Schema<Uint8Array> & ((options?: BytesOptions) => Schema<Uin
 )
 
 const COMPRESSED = 0x80000000
+const BOMB_ALLOWANCE = 16
 /** Below, compressing does not pay. */
 const COMPRESS_ABOVE = 512
 
 export class BytesCodec extends PointerCodec {
   readonly node: BytesNode
-  readonly composite = false
 
   constructor(node: BytesNode) {
     super()
@@ -60,29 +60,37 @@ export class BytesCodec extends PointerCodec {
   }
 
   plainAt(decoder: Decoder, segment: Segment, at: number): Uint8Array {
+    const known = decoder.find(this, at)
+    if (known !== undefined) return known as Uint8Array
     segment.need(at, 4)
     const head = segment.view.getUint32(at, true)
-    if (head >= COMPRESSED) return this.#inflate(segment, at, (raw) => decoder.spend(1, raw))
-    decoder.spend(1, head)
-    return new Uint8Array(this.viewAt(segment, at))
+    const value =
+      head >= COMPRESSED ? this.#inflate(segment, at, decoder) : new Uint8Array(this.#raw(segment, at, head, decoder))
+    decoder.remember(this, at, value)
+    return value
+  }
+
+  #raw(segment: Segment, at: number, length: number, decoder?: Decoder): Uint8Array {
+    segment.need(at + 4, length)
+    decoder?.spend(1, length)
+    return new Uint8Array(segment.buffer, at + 4, length)
   }
 
   viewAt(segment: Segment, at: number): Uint8Array {
     segment.need(at, 4)
     const head = segment.view.getUint32(at, true)
-    if (head >= COMPRESSED) return this.#inflate(segment, at)
-    segment.need(at + 4, head)
-    return new Uint8Array(segment.buffer, at + 4, head)
+    return head >= COMPRESSED ? this.#inflate(segment, at) : this.#raw(segment, at, head)
   }
 
-  #inflate(segment: Segment, at: number, allow?: (raw: number) => void): Uint8Array {
+  #inflate(segment: Segment, at: number, decoder?: Decoder): Uint8Array {
     segment.need(at, 8)
     const stored = segment.view.getUint32(at, true) - COMPRESSED
     const raw = segment.view.getUint32(at + 4, true)
     segment.need(at + 8, stored)
     // Deflate cannot do better than about 1:1032; more is a bomb.
     if (raw > stored * 1040 + 64) segment.fault(`${raw} bytes compressed to ${stored} at ${at}`)
-    allow?.(raw)
+    // Honest data can shrink a thousandfold, so it is charged for a part of what it becomes; bombs end there too.
+    decoder?.spend(1, raw / BOMB_ALLOWANCE)
     try {
       const packed = new Uint8Array(segment.buffer, at + 8, stored)
       const data = inflateRawSync(packed, { maxOutputLength: Math.max(raw, 1) })

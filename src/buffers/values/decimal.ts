@@ -4,7 +4,7 @@ import type { Packer } from '../packer.ts'
 import type { Decoder } from '../decoder.ts'
 import { schemaOf, type Node, type Schema } from '../schema.ts'
 import type { Segment } from '../segment.ts'
-import { putText, textAt, textBytesAt } from './text.ts'
+import { putText, textAt, textCostAt } from './text.ts'
 
 /** A decimal number as a string: `'-12.50'`, `'1E+3'`. Integers, bigint and finite numbers are taken too. */
 export const decimal: Schema<string> = schemaOf({ kind: 'decimal' })
@@ -24,7 +24,6 @@ function canonical(text: string): string | undefined {
 
 export class DecimalCodec extends PointerCodec {
   readonly node: Node = { kind: 'decimal' }
-  readonly composite = false
 
   put(packer: Packer, value: unknown): number {
     const text =
@@ -33,7 +32,7 @@ export class DecimalCodec extends PointerCodec {
   }
 
   plainAt(decoder: Decoder, segment: Segment, at: number): string {
-    decoder.spend(1, textBytesAt(segment, at))
+    decoder.spend(1, textCostAt(segment, at))
     return this.viewAt(segment, at)
   }
 

@@ -25,7 +25,6 @@ export function dict(...schemas: Schema<unknown>[]): Schema<Map<unknown, unknown
 
 export class DictCodec extends PointerCodec {
   readonly node: Node
-  readonly composite = true
   readonly #key: Codec
   readonly #value: Codec
   readonly #keying: Keying

@@ -44,7 +44,6 @@ export function countItems(segment: Segment, at: number, item: Codec): number {
 
 export class ListCodec extends PointerCodec {
   readonly node: Node
-  readonly composite = true
   readonly #item: Codec
 
   constructor(item: Codec) {
@@ -96,7 +95,6 @@ export class ListCodec extends PointerCodec {
 
 export class TupleCodec extends PointerCodec {
   readonly node: Node
-  readonly composite = true
   readonly #items: readonly { readonly codec: Codec; readonly at: number }[]
   readonly #bytes: number
   readonly #align: number

@@ -51,7 +51,6 @@ export function dtypeOf(data: unknown): Dtype | undefined {
 
 export class NdarrayCodec extends PointerCodec {
   readonly node: NdarrayNode
-  readonly composite = false
 
   constructor(node: NdarrayNode) {
     super()
@@ -91,9 +90,13 @@ export class NdarrayCodec extends PointerCodec {
   }
 
   plainAt(decoder: Decoder, segment: Segment, at: number): NdArray {
+    const known = decoder.find(this, at)
+    if (known !== undefined) return known as NdArray
     const { shape, data } = this.viewAt(segment, at)
     decoder.spend(1, data.byteLength)
-    return { shape, data: data.slice() }
+    const value = { shape, data: data.slice() }
+    decoder.remember(this, at, value)
+    return value
   }
 
   viewAt(segment: Segment, at: number): NdArray {

@@ -23,7 +23,6 @@ export function ref<T extends object>(target: () => Schema<T>): Schema<T> {
 
 export class RefCodec extends PointerCodec {
   readonly node: Node
-  readonly composite = true
   readonly #target: () => FillingCodec
 
   /** `target` is asked for late: in a cycle it does not exist yet. */

@@ -18,7 +18,6 @@ export function set<T>(item: Schema<T>): Schema<Set<T>> {
 
 export class SetCodec extends PointerCodec {
   readonly node: Node
-  readonly composite = true
   readonly #item: Codec
   readonly #keying: Keying
 

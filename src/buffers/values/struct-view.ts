@@ -21,7 +21,7 @@ interface Viewed extends Codec {
 
 const viewed = new WeakMap<object, Viewed>()
 
-/** The base of all views. It has no public names but `toJSON`, since the names belong to the attributes. */
+/** The base of all views. It has no public names but two, since the names belong to the attributes. */
 export class StructView {
   #segment: Segment
   #at: number
@@ -29,6 +29,11 @@ export class StructView {
   constructor(segment: Segment, at: number) {
     this.#segment = segment
     this.#at = at
+  }
+
+  /** A plain copy, which outlives the map. */
+  get(): unknown {
+    return StructView.plain(this)
   }
 
   /** A copy as JSON can hold it: sets and bytes as arrays and base64, 64-bit integers as strings. */

@@ -16,7 +16,7 @@ import {
 } from '../schema.ts'
 import type { Segment } from '../segment.ts'
 import { bitIsSet, layOut, type Layout, type Place, type Visible } from './struct-layout.ts'
-import { viewClassOf, type StructView, type ViewClass } from './struct-view.ts'
+import { StructView, viewClassOf, type ViewClass } from './struct-view.ts'
 
 type Attributes = Readonly<Record<string, Schema<unknown> | OptionalSchema<unknown>>>
 
@@ -66,7 +66,6 @@ function checkName(name: string): void {
 
 export class StructCodec extends PointerCodec implements FillingCodec {
   readonly node: StructNode
-  readonly composite = true
   readonly layout: Layout
   readonly visible: readonly Visible[]
   readonly #View: ViewClass
@@ -140,12 +139,12 @@ export class StructCodec extends PointerCodec implements FillingCodec {
 /** An own or inherited attribute (views have theirs on the prototype), but none of those that every object has. */
 function attributeOf(object: object, name: string): unknown {
   const value = (object as Readonly<Record<string, unknown>>)[name]
-  return name in Object.prototype && !isOwnAttribute(object, name) ? undefined : value
+  return (name in Object.prototype || name in StructView.prototype) && !isOwnAttribute(object, name) ? undefined : value
 }
 
 function isOwnAttribute(object: object, name: string): boolean {
   for (let holder: object | null = object; holder !== null; holder = Object.getPrototypeOf(holder) as object | null) {
-    if (holder === Object.prototype) return false
+    if (holder === Object.prototype || holder === StructView.prototype) return false
     if (Object.hasOwn(holder, name)) return name !== 'constructor' || holder === object
   }
   return false

@@ -16,7 +16,9 @@ const UTF16 = 2
 /** What V8 can hold as a string; a longer length in a file is damage. */
 const LONGEST = 2 ** 29 - 24
 /** Strings up to this length are looked up among those stored before; longer ones seldom repeat. */
-const LONGEST_SHARED = 256
+const LONGEST_SHARED = 64
+/** Strings above it (three bytes a character) are never shared, so what they expand to is their bytes in the file. */
+const NEVER_SHARED = 3 * LONGEST_SHARED
 /** Strings below this length have a header of one byte. */
 const ONE_BYTE_HEADER = 32
 /** Up to here a loop in JavaScript is faster than a call into the engine. */
@@ -119,9 +121,10 @@ export function textAt(segment: Segment, at: number): string {
   return segment.bytes.toString(encoding === UTF8 ? 'utf8' : 'utf16le', from, from + bytes)
 }
 
-/** Bytes that a string takes in the file: what decoding it may cost. */
-export function textBytesAt(segment: Segment, at: number): number {
-  return locate(segment, at).bytes
+/** What decoding a string costs beyond one element. */
+export function textCostAt(segment: Segment, at: number): number {
+  const { bytes } = locate(segment, at)
+  return bytes > NEVER_SHARED ? bytes : 0
 }
 
 /** Where the characters of an ASCII string of this length begin; -1 if the string at the position is another. */
@@ -138,7 +141,6 @@ export function asciiStart(segment: Segment, at: number, length: number): number
 
 export class TextCodec extends PointerCodec {
   readonly node: Node = { kind: 'str' }
-  readonly composite = false
 
   put(packer: Packer, value: unknown): number {
     if (typeof value !== 'string') return misfit(this.node, value, 'a string')
@@ -151,7 +153,7 @@ export class TextCodec extends PointerCodec {
   }
 
   plainAt(decoder: Decoder, segment: Segment, at: number): string {
-    decoder.spend(1, textBytesAt(segment, at))
+    decoder.spend(1, textCostAt(segment, at))
     return textAt(segment, at)
   }
 
