@@ -43,7 +43,7 @@ it('stops a record at its first failure, keeps the rest as a dead letter, and go
   expect(await lane.commit(x, entry, { effects: [record, [['INCR', 'commit:p']]] })).toEqual([1, 1, 2])
   expect(await lane.command('GET', 'commit:p')).toBe('2')
   expect(await lane.command('EXISTS', 'commit:q')).toBe(0)
-  const letter = String(await lane.command('HGET', `${x}:letters`, '0.0.0'))
+  const letter = (await lane.hash(`${x}:letters`)).get('0.0.0') ?? ''
   expect(letter).toContain('WRONGTYPE')
   expect(letter.endsWith('1:44:HSET11:commit:text1:f1:v1:24:INCR8:commit:q')).toBe(true)
   expect((await lane.hash(x)).get('errors')).toBe('1')

@@ -10,7 +10,10 @@ const lost = (x: string, epoch: number, stage: number) =>
 const tasksOf = async (entries: readonly string[]): Promise<string[]> => {
   const names: string[] = []
   for (const entry of entries) {
-    const [[, fields = []] = []] = (await lane.command('XRANGE', lane.keys.tasks, entry, entry)) as [string, string[]][]
+    const [[, fields] = ['', []]] = (await lane.command('XRANGE', lane.keys.tasks, entry, entry)) as [
+      string,
+      string[],
+    ][]
     names.push(`${fields[3]}.${fields[5]} e${fields[7]}`)
   }
   return names
