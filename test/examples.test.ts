@@ -3,8 +3,10 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { expect, onTestFinished, test } from 'vitest'
-import { node, tsx } from './docs/node.ts'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { node, testTimeout, tsx } from './docs/node.ts'
+
+vi.setConfig({ testTimeout })
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const run = [join(root, 'dist/cli/main.js'), 'run']

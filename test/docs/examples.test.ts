@@ -2,11 +2,13 @@
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { startServer, type PrivateServer } from '../../src/server/standalone.ts'
 import { docstringModule } from './docstrings.ts'
-import { node, tsx } from './node.ts'
+import { node, testTimeout, tsx } from './node.ts'
 import { comparable, outputsOf, pageOf, textOf, type Page, type Script } from './page.ts'
+
+vi.setConfig({ testTimeout })
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 // Inside of the repository: there the scripts can import 'gearmill', which is the package itself.

@@ -7,7 +7,7 @@ import { raw } from '../fixtures/servers.ts'
 
 test('a user with the documented permissions runs pipelines', async () => {
   const page = await readFile(new URL('../../docs/operations.md', import.meta.url), 'utf8')
-  const rule = /```sh acl\n([\s\S]*?)```/.exec(page)?.[1]?.trim().split(/\s+/) ?? []
+  const rule = /```text\n(ACL SETUSER[\s\S]*?)```/.exec(page)?.[1]?.trim().split(/\s+/) ?? []
   expect(rule.slice(0, 3)).toEqual(['ACL', 'SETUSER', 'gearmill'])
   await using server = await startServer()
   await raw(server, ...rule)
