@@ -52,15 +52,22 @@ export class MapRows {
   /** The number of the first row whose key is not less than the given one; `count` if there is none. */
   lowerBound(high: number, low: number): number {
     const key = this.#double ? high * 2 ** 32 + low : high
-    const run = this.#runFor(key)
+    let index = this.#runFor(key)
+    let run = this.#runs[index]
     if (run === undefined) return this.count
-    return run.first + (this.#double ? this.#boundDouble(run, key, high, low) : this.#boundSingle(run, high))
+    let row = this.#search(run, key)
+    if (!this.#double) return run.first + row
+    row = this.#refine(run, row, high, low)
+    for (let next = this.#runs[++index]; row === run.count && next; next = this.#runs[++index]) {
+      run = next
+      row = this.#refine(run, 0, high, low)
+    }
+    return run.first + row
   }
 
-  /** The last run that begins below the key: rows of the key itself may end one run and begin the next. */
-  #runFor(key: number): RowRun | undefined {
+  /** The number of the last run that begins below the key: rows of the key itself may end one run and begin the next. */
+  #runFor(key: number): number {
     const runs = this.#runs
-    if (runs.length < 2) return runs[0]
     let low = 0
     let high = runs.length - 1
     while (low < high) {
@@ -68,62 +75,21 @@ export class MapRows {
       if ((runs[middle] as RowRun).least < key) low = middle
       else high = middle - 1
     }
-    return runs[low]
-  }
-
-  #boundSingle(run: RowRun, key: number): number {
-    const { words, count, slope, least } = run
-    const stride = this.#stride
-    let guess = clamp((key - least) * slope, count)
-    guess = clamp(guess + (key - (words[guess * stride] as number)) * slope, count)
-    let low = 0
-    let high = count
-    let step = FIRST_STEP
-    if ((words[guess * stride] as number) < key) {
-      low = guess + 1
-      for (let next = guess + step; next < count; next = guess + step) {
-        if ((words[next * stride] as number) >= key) {
-          high = next
-          break
-        }
-        low = next + 1
-        step *= 2
-      }
-    } else {
-      high = guess
-      for (let next = guess - step; next >= 0; next = guess - step) {
-        if ((words[next * stride] as number) < key) {
-          low = next + 1
-          break
-        }
-        high = next
-        step *= 2
-      }
-    }
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if ((words[middle * stride] as number) < key) low = middle + 1
-      else high = middle
-    }
     return low
   }
 
-  #boundDouble(run: RowRun, key: number, keyHigh: number, keyLow: number): number {
+  /** The first row of a run whose key, as one float, is not less than `key`. */
+  #search(run: RowRun, key: number): number {
     const { words, count, slope, least } = run
-    const stride = this.#stride
-    const isLess = (row: number): boolean => {
-      const rowHigh = words[row * stride] as number
-      return rowHigh < keyHigh || (rowHigh === keyHigh && (words[row * stride + 1] as number) < keyLow)
-    }
     let guess = clamp((key - least) * slope, count)
     guess = clamp(guess + (key - this.#keyOf(words, guess)) * slope, count)
     let low = 0
     let high = count
     let step = FIRST_STEP
-    if (isLess(guess)) {
+    if (this.#keyOf(words, guess) < key) {
       low = guess + 1
       for (let next = guess + step; next < count; next = guess + step) {
-        if (!isLess(next)) {
+        if (this.#keyOf(words, next) >= key) {
           high = next
           break
         }
@@ -133,7 +99,7 @@ export class MapRows {
     } else {
       high = guess
       for (let next = guess - step; next >= 0; next = guess - step) {
-        if (isLess(next)) {
+        if (this.#keyOf(words, next) < key) {
           low = next + 1
           break
         }
@@ -143,10 +109,33 @@ export class MapRows {
     }
     while (low < high) {
       const middle = (low + high) >>> 1
-      if (isLess(middle)) low = middle + 1
+      if (this.#keyOf(words, middle) < key) low = middle + 1
       else high = middle
     }
     return low
+  }
+
+  /** Keys of 64 bits can be one float and yet differ: goes on from `row` to the first that is not less by both words. */
+  #refine({ words, count }: RowRun, row: number, keyHigh: number, keyLow: number): number {
+    let low = row
+    let high = row
+    for (let step = 1; high < count && this.#isLess(words, high, keyHigh, keyLow); step *= 2) {
+      low = high + 1
+      high = low + step
+    }
+    high = Math.min(high, count)
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (this.#isLess(words, middle, keyHigh, keyLow)) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+
+  #isLess(words: Uint32Array, row: number, keyHigh: number, keyLow: number): boolean {
+    const at = row * this.#stride
+    const high = words[at] as number
+    return high < keyHigh || (high === keyHigh && (words[at + 1] as number) < keyLow)
   }
 
   // What `load` found last: the words of one row.

@@ -110,6 +110,17 @@ describe('maps behave as Map does', () => {
     map.close()
   })
 
+  it('tells 64-bit keys apart that are one float', async () => {
+    const file = path()
+    const from = 2n ** 63n - 5000n
+    const keys = Array.from({ length: 4000 }, (_, index) => from + BigInt(index))
+    await buildMap(file, u64, u32, keys.map((key, index) => [key, index] as const), { segmentBytes: 4096 }) // prettier-ignore
+    const map = openMap(file, { key: u64, value: u32 })
+    expect(keys.filter((key, index) => map.get(key) !== index)).toEqual([])
+    expect([map.has(from - 1n), map.has(from + 4000n), map.has(0n), map.has(-1n)]).toEqual([false, false, false, false])
+    expect([...map.keys()]).toEqual(keys)
+  })
+
   it('finds numbers that are spread unevenly', async () => {
     const file = path()
     const keys = new Set(Array.from({ length: 5000 }, (_, index) => Math.floor(1.0045 ** index)))
