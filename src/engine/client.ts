@@ -79,6 +79,10 @@ export class EngineClient implements ExecutionEngine, HandleHost {
     }
   }
 
+  get endsWithClient(): boolean {
+    return this.#options.local !== undefined
+  }
+
   get closed(): boolean {
     return this.#closed
   }
@@ -138,9 +142,9 @@ export class EngineClient implements ExecutionEngine, HandleHost {
     submission.stages.forEach(({ tasks, partitions }, k) => table.push(`c${k}`, tasks, `p${k}`, partitions))
     return [
       ...[id, submission.kind, group, retentionMs, local?.leaseMs ?? 0],
-      ...[Math.max(2, 2 * (local?.executors ?? 1)) * 2 ** Math.min(4, Math.max(0, options.priority ?? 0))],
+      Math.max(2, 2 * (local?.executors ?? 1)),
       ...[options.delayMs ?? 0, options.timeoutMs ?? jobs.timeoutMs, options.maxAttempts ?? jobs.maxAttempts],
-      ...[options.memoryMb ?? 0, options.maxErrors ?? -1, submission.uploads ?? 0, ...table],
+      ...[options.memoryMb ?? 0, options.maxErrors ?? -1, submission.uploads ?? 0, boostOf(options), ...table],
     ]
   }
 
@@ -245,4 +249,9 @@ export class EngineClient implements ExecutionEngine, HandleHost {
       ),
     )
   }
+}
+
+/** A priority lets an execution have more of its tasks wait for a worker: up to 16 times as many. */
+function boostOf({ priority = 0 }: SubmitOptions): number {
+  return 2 ** Math.min(4, Math.max(0, priority))
 }

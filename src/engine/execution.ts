@@ -66,6 +66,16 @@ export interface EndedExecution {
   readonly written: number
 }
 
+/** Commands of one record that were not applied because the first of them was refused. */
+export interface ExecutionDeadLetter {
+  /** `<stage>.<task>.<record>` */
+  readonly id: string
+  /** What the server said. */
+  readonly reason: string
+  /** Name and arguments; bytes that are not UTF-8 are shown replaced, and replayed as they are. */
+  readonly commands: readonly (readonly string[])[]
+}
+
 /** One submitted execution. */
 export interface ExecutionHandle {
   readonly id: string
@@ -76,6 +86,10 @@ export interface ExecutionHandle {
   frames(): AsyncIterable<Uint8Array>
   /** The failed records, in the order of stages and tasks; waits for the end. */
   failures(): AsyncIterable<Failure>
+  /** Effects that were refused, with what was not applied because of it; kept as long as the execution. */
+  deadLetters(): Promise<ExecutionDeadLetter[]>
+  /** Applies what the dead letters hold, each command once. What is refused again stays, `left` letters of it. */
+  replay(): Promise<{ readonly applied: number; readonly left: number }>
   /** A status when something changed, at most ten a second; ends with the execution. */
   progress(): AsyncIterable<ExecutionStatus>
   /** Ends it within a second; what was committed stays. No error where it has ended already. */
@@ -90,6 +104,8 @@ export interface ExecutionEngine {
   readonly namespace: string
   /** Objects that shipped functions reach by name (see captureCode's `known`). */
   readonly known: ReadonlyMap<object, string>
+  /** What it submits ends when it is closed: its workers are its own. */
+  readonly endsWithClient: boolean
   newId(): string
   /** Writes an input block of an execution that is not submitted yet. */
   upload(execution: string, index: number): BlockWriter

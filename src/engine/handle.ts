@@ -4,9 +4,17 @@ import { decodeRecords } from '../codec/frames.ts'
 import { ConnectError, ExecutionError } from '../errors.ts'
 import type { Deployment } from '../redis/deployment.ts'
 import { itemsOf, pairsOf, textMapOf, textOf } from '../redis/replies.ts'
-import { decodeLetter } from './effects.ts'
-import type { EndedExecution, ExecutionHandle, ExecutionState, ExecutionStatus, StageProgress } from './execution.ts'
+import { decodeLetter, EffectCatalogue } from './effects.ts'
+import type {
+  ExecutionDeadLetter,
+  EndedExecution,
+  ExecutionHandle,
+  ExecutionState,
+  ExecutionStatus,
+  StageProgress,
+} from './execution.ts'
 import { failuresName, farMarker, noted, outputName, uploadName, type LaneKeys } from './keys.ts'
+import { replayLetter } from './replay.ts'
 import type { Failure } from './runner.ts'
 
 const progressMs = 100
@@ -105,10 +113,34 @@ export class Handle implements ExecutionHandle {
         yield* decodeRecords(frame) as Failure[]
       }
     }
-    const letters = [...(await this.#hash(`${this.#x}:letters`, '*'))]
-      .map(([name, letter]) => ({ place: name.split('.').map(Number), letter }))
+    for (const { place, letter } of await this.#letters()) yield letterFailure(place, letter)
+  }
+
+  async #letters(): Promise<{ field: string; place: number[]; letter: Buffer }[]> {
+    return [...(await this.#hash(`${this.#x}:letters`, '*'))]
+      .map(([field, letter]) => ({ field, place: field.split('.').map(Number), letter }))
       .sort((a, b) => comparePlaces(a.place, b.place))
-    for (const { place, letter } of letters) yield letterFailure(place, letter)
+  }
+
+  async deadLetters(): Promise<ExecutionDeadLetter[]> {
+    return (await this.#letters()).map(({ field, letter }) => {
+      const { reason, commands } = decodeLetter(letter)
+      return { id: field, reason, commands: commands.map((command) => command.map((part) => part.toString())) }
+    })
+  }
+
+  async replay(): Promise<{ applied: number; left: number }> {
+    const { deployment, namespace } = this.#host
+    const catalogue = new EffectCatalogue(deployment)
+    let applied = 0
+    let left = 0
+    for (const { field, letter } of await this.#letters()) {
+      const place = { namespace, execution: this.id, key: `${this.#x}:letters`, field }
+      const replayed = await replayLetter(deployment, catalogue, place, letter)
+      applied += replayed.applied
+      if (replayed.left) left += 1
+    }
+    return { applied, left }
   }
 
   /** A hash that may be large, with binary values. */

@@ -4,7 +4,7 @@ import { captureCode } from '../code/capture.ts'
 import type { CallProgram } from '../engine/call-runner.ts'
 import type { EngineClient } from '../engine/client.ts'
 import type { ExecutionStatus, SubmitOptions } from '../engine/execution.ts'
-import { PlanError } from '../errors.ts'
+import { ExecutionError, PlanError } from '../errors.ts'
 import { RunningExecution } from '../pipeline/execution.ts'
 import { checkSubmitOptions } from '../pipeline/run.ts'
 
@@ -51,8 +51,11 @@ export async function submitCall<R>(
     id: running.id,
     status: () => running.status(),
     async result() {
-      const [value] = await running.result()
-      return value as R
+      const { results, errors } = await running.outcome()
+      const [error] = errors
+      if (error === undefined) return results[0] as R
+      const message = `the function of ${label} failed: ${error.message}`
+      throw new ExecutionError('EXECUTION_FAILED', message, { execution: running.id, errors }, { cause: error })
     },
     results: () => running.results(),
     progress: () => running.progress(),

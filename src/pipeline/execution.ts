@@ -1,6 +1,6 @@
 // One run of a pipeline as its user holds it.
 import { decodeRecords } from '../codec/frames.ts'
-import type { EndedExecution, ExecutionHandle, ExecutionStatus } from '../engine/execution.ts'
+import type { ExecutionDeadLetter, EndedExecution, ExecutionHandle, ExecutionStatus } from '../engine/execution.ts'
 import { recordErrorOf } from '../engine/failure.ts'
 import { ExecutionError, type RecordError } from '../errors.ts'
 import type { Plan } from './explain.ts'
@@ -31,6 +31,16 @@ export class RunningExecution<T> {
   /** A state when something changed, at most ten times a second; ends with the execution. */
   progress(): AsyncIterable<ExecutionStatus> {
     return this.#handle.progress()
+  }
+
+  /** Effects that were refused (EXECUTION_EFFECT), with what was not applied because of it. */
+  deadLetters(): Promise<ExecutionDeadLetter[]> {
+    return this.#handle.deadLetters()
+  }
+
+  /** Applies what the dead letters hold, each command once, after their keys were mended; `left` letters are refused again. */
+  replay(): Promise<{ readonly applied: number; readonly left: number }> {
+    return this.#handle.replay()
   }
 
   /** Ends it within a second; what was committed stays. */

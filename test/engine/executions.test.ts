@@ -78,6 +78,41 @@ describeTopologies('executions', (topology) => {
     expect(await mill.deployment.command('never', ['EXISTS', 'never'])).toBe(0)
   })
 
+  it('replays what a refused effect held back, once', async () => {
+    const mill = await start()
+    const { deployment } = mill
+    await deployment.command('text', ['SET', 'text', 'no hash'])
+    const effects = [
+      ['HINCRBY', 'good', '%', '1'],
+      ['HINCRBY', 'text', '%', '1'],
+      ['RPUSH', 'list', '%'],
+      ['HINCRBY', 'late', '%', '1'],
+    ]
+    const handle = await mill.submit([{ kind: 'numbers', tasks: 1, records: 3, effects }])
+    await handle.ended()
+    expect(await handle.deadLetters()).toMatchObject([
+      {
+        id: '0.0.0',
+        reason: expect.stringContaining('WRONGTYPE') as string,
+        commands: effects.slice(1).map((c) => [c[0], c[1], '0', ...c.slice(3)]),
+      },
+      { id: '0.0.1' },
+      { id: '0.0.2' },
+    ])
+    expect(await handle.replay()).toEqual({ applied: 0, left: 3 })
+    await deployment.command('text', ['DEL', 'text'])
+    await deployment.command('late', ['SET', 'late', 'no hash either'])
+    expect(await handle.replay()).toEqual({ applied: 6, left: 3 })
+    await deployment.command('late', ['DEL', 'late'])
+    expect(await handle.replay()).toEqual({ applied: 3, left: 0 })
+    expect(await handle.deadLetters()).toEqual([])
+    expect(await handle.replay()).toEqual({ applied: 0, left: 0 })
+    expect(await deployment.command('good', ['HVALS', 'good'])).toEqual(['1', '1', '1'])
+    expect(await deployment.command('text', ['HVALS', 'text'])).toEqual(['1', '1', '1'])
+    expect(await deployment.command('late', ['HVALS', 'late'])).toEqual(['1', '1', '1'])
+    expect(await deployment.command('list', ['LRANGE', 'list', 0, -1])).toEqual(['0', '1', '2'])
+  })
+
   it('refuses commands that may not be effects, as errors of their records', async () => {
     const mill = await start()
     for (const command of [['FLUSHALL'], ['GET', 'a'], ['BLPOP', 'a', '0'], ['NOSUCH', 'a']]) {

@@ -27,6 +27,7 @@ export class MemoryEngine implements ExecutionEngine {
   /** Of all executions, in the order of tasks. */
   readonly effects: Command[][] = []
   submissions = 0
+  readonly endsWithClient = true
   readonly #options: MemoryOptions
   readonly #scratch = mkdtempSync(join(tmpdir(), 'gearmill-scratch-'))
   #ids = 0
@@ -107,6 +108,8 @@ export class MemoryEngine implements ExecutionEngine {
       status: () => Promise.reject(new Error('the memory engine has no status')),
       async *progress(): AsyncGenerator<ExecutionStatus> {},
       abort: async () => undefined,
+      deadLetters: async () => [],
+      replay: async () => ({ applied: 0, left: 0 }),
       remove: async () => undefined,
     }
   }

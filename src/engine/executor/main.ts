@@ -310,7 +310,7 @@ class Executor {
   }
 }
 
-const fatalCodes = /^(CAPTURE_|PLAN_|CONFIG_|EXECUTION_(NO_WORKER|BLOCK_LOST|LOST))/
+const fatalCodes = /^(CAPTURE_|PLAN_|CONFIG_|EXECUTION_(NO_WORKER|BLOCK_LOST|LOST|TOPOLOGY))/
 
 function outcomeOf(error: unknown): TaskOutcome {
   const failure = failureOf(error, 'EXECUTION_CRASHED')

@@ -68,10 +68,8 @@ end
 
 local function window_of(x, tasks)
   local live = tonumber(redis.call('GET', tasks .. ':n') or '0') or 0
-  if live == 0 then
-    return number_of(x, 'window')
-  end
-  return math.max(2, 2 * live)
+  local window = live > 0 and math.max(2, 2 * live) or number_of(x, 'window')
+  return window * number_of(x, 'boost')
 end
 
 -- Lets tasks of the current stage in until the window is full. Work: at most 64 tasks a call.

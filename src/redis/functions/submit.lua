@@ -1,7 +1,7 @@
 -- Stores an execution and lets its first tasks in. The program (x:p) and the code were written before.
 -- Keys: x, task stream, delayed set, events, index, code ('' none).
 -- Args: id, kind, group, ttl ms after its end, lease ms (0: remote), window, delay ms, timeout ms, max attempts,
---       memory MiB, max errors (-1: any), uploads, name/value pairs: stage table c<k> p<k> i<k>, stages.
+--       memory MiB, max errors (-1: any), uploads, factor of the window, name/value pairs: stage table c<k> p<k> i<k>, stages.
 -- Returns 1; 0 where the execution exists already; -1 where its program or code expired before. Work: one window of tasks.
 local function submit(keys, args)
   local x, tasks, delayed, events, index, code = keys[1], keys[2], keys[3], keys[4], keys[5], keys[6]
@@ -13,11 +13,11 @@ local function submit(keys, args)
   end
   local now = now_ms()
   local id, lease, delay = args[1], tonumber(args[5]), tonumber(args[7])
-  redis.call('HSET', x, 'id', id, 'kind', args[2], 'group', args[3], 'ttl', args[4], 'lease', args[5], 'window', args[6],
+  redis.call('HSET', x, 'id', id, 'kind', args[2], 'group', args[3], 'ttl', args[4], 'lease', args[5], 'window', args[6], 'boost', args[13],
     'timeout', args[8], 'max', args[9], 'memory', args[10], 'maxerr', args[11], 'uploads', args[12], 'created', now,
     'index', index, 'tasks', tasks, 'code', code or '', 'epoch', 0, 'errors', 0, 'written', 0, 'retries', 0, 'state', 'running',
     'run', string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') or '')
-  for i = 13, #args, 2 do
+  for i = 14, #args, 2 do
     redis.call('HSET', x, args[i], args[i + 1])
   end
   redis.call('PERSIST', x .. ':p')

@@ -66,7 +66,7 @@ export function useLane(): Lane {
       const table = tasks.flatMap((count, k) => [`c${k}`, count, `p${k}`, 1])
       const settings = [id, 'test', 'spec', 60_000, leaseMs, window, delayMs, 1000, 3, 0, maxErrors, 0]
       const names = [x, keys.tasks, keys.delayed, keys.events, keys.index]
-      await deployment.call('submit', names, [...settings, 'stages', tasks.length, ...table])
+      await deployment.call('submit', names, [...settings, 1, 'stages', tasks.length, ...table])
       return x
     },
     async read(consumer, count = 1) {
