@@ -1,4 +1,7 @@
 // The implementation of pipelines: each method gives a new builder whose description has one call more.
+import { resolve } from 'node:path'
+import { schemaToJson } from '../buffers/schema-json.ts'
+import { nodeIn } from '../buffers/schema.ts'
 import type { GlobalDefinition, LocalDefinition, OperationCall, SinkCall, SinkDefinition } from './define.ts'
 import type { Execution } from './execution.ts'
 import type { Plan } from './explain.ts'
@@ -25,11 +28,14 @@ import { split } from './operations/split.ts'
 import { topK } from './operations/top-k.ts'
 import { words } from './operations/words.ts'
 import { checkFunction, checkInteger, checkOneOf, checkOptions, checkString, refuse } from './options.ts'
-import type { Pipeline, PipelineSink, RunOptions, SinkOptions, SkipOptions, With } from './pipeline.ts'
+import type { FileSinkOptions, Pipeline, PipelineSink, RunOptions, SinkOptions, SkipOptions, With } from './pipeline.ts'
 import type { Description, Placed } from './plan.ts'
-import { type Launcher, checkRunOptions, explain, run, runSink, start } from './run.ts'
+import { type Launcher, checkRunOptions, explain, register, run, runSink, start } from './run.ts'
+import { toFile } from './sinks/file/file.ts'
 import { addToHash, replaceHash } from './sinks/hash.ts'
+import { toKeys } from './sinks/keys.ts'
 import { addToSortedSet, replaceSortedSet } from './sinks/sorted-set.ts'
+import { toStream } from './sinks/stream.ts'
 import { write } from './sinks/write.ts'
 import { callSite } from './site.ts'
 
@@ -248,6 +254,21 @@ class PipelineBuilder {
   }
 
   async run(options: RunOptions | SkipOptions = {}): Promise<unknown> {
+  toStream(key: unknown): PipelineSink {
+    checkSink('toStream', key, {})
+    return this.#end(toStream, { key })
+  }
+
+  toKeys(f: unknown): PipelineSink {
+    checkFunction('toKeys', f)
+    return this.#end(toKeys, null, f)
+  }
+
+  toFile(path: unknown, options: FileSinkOptions = {}): PipelineSink {
+    if (typeof path !== 'string' || path === '') refuse('toFile', 'the path to be a text', path)
+    return this.#end(toFile, { path: resolve(path), ...checkFile(options) })
+  }
+
     checkRunOptions('run', options)
     return run(this.#description, this.#launcher, options)
   }
@@ -273,6 +294,15 @@ class SinkBuilder {
   readonly #launcher: Launcher
 
   constructor(description: Description, launcher: Launcher) {
+function checkFile(options: FileSinkOptions): object {
+  checkOptions('toFile', options, ['format', 'schema', 'single'])
+  const { format = 'jsonl', schema, single = false } = options
+  checkOneOf('toFile', 'format', format, ['jsonl', 'csv', 'buffer'])
+  if (typeof single !== 'boolean') refuse('toFile', 'single to be true or false', single)
+  if ((format === 'buffer') !== (schema !== undefined)) refuse('toFile', `a schema with format: 'buffer' only`, options)
+  return { format, single, ...(schema === undefined ? {} : { schema: schemaToJson([nodeIn(schema)]) }) }
+}
+
     this.#description = Object.freeze(description)
     this.#launcher = launcher
     Object.freeze(this)

@@ -25,8 +25,12 @@ import { words } from './operations/words.ts'
 import { files } from './readers/files.ts'
 import { from } from './readers/from.ts'
 import { keys } from './readers/keys.ts'
+import { stream } from './readers/stream.ts'
+import { toFile } from './sinks/file/file.ts'
 import { addToHash, replaceHash } from './sinks/hash.ts'
+import { toKeys } from './sinks/keys.ts'
 import { addToSortedSet, replaceSortedSet } from './sinks/sorted-set.ts'
+import { toStream } from './sinks/stream.ts'
 import { write } from './sinks/write.ts'
 
 const all: readonly Definition[] = [
@@ -67,5 +71,8 @@ const all: readonly Definition[] = [
   addToHash,
   replaceHash,
 ]
+  toStream,
+  toKeys,
+  toFile,
 
 export const builtins: ReadonlyMap<string, Definition> = new Map(all.map((definition) => [definition.name, definition]))

@@ -1,5 +1,6 @@
 // The public face of pipelines: an immutable description of a reader, operations and an action. Types flow through the
 // chain; nothing runs before run() or start().
+import type { Schema } from '../buffers/schema.ts'
 import type { Resource } from '../code/resource.ts'
 import type { Command } from '../engine/runner.ts'
 import type { ExecutionStatus } from '../engine/execution.ts'
@@ -205,6 +206,22 @@ export interface Pipeline<T, W extends With = readonly []> {
   /** A hash of `{ key, value }` or `[field, value]` records, or of the properties of other objects. Modes as toSortedSet. */
   toHash(this: Pipeline<FieldRecord, W>, key: string, options?: SinkOptions): PipelineSink
 
+  /**
+   * An entry of a stream for each record, which is an object of fields or a list of `[field, value]`. Entries are appended
+   * once, when their task commits: in order within a split.
+   */
+  toStream(this: Pipeline<FieldRecord, W>, key: string): PipelineSink
+  /**
+   * A key for what `f` gives for each record: text, numbers and bytes as strings, objects as hashes. What the key held
+   * before is replaced, once, when the task commits. `null`: nothing.
+   */
+  toKeys(f: (record: T, ...values: W) => KeyToStore | PromiseLike<KeyToStore>): PipelineSink
+  /**
+   * A directory of parts, or one file. What was there is replaced at once when the execution ends well; one that fails leaves
+   * nothing. Relative paths are resolved now.
+   * @throws PlanError PLAN_OPTION; at run PLAN_FILE; per record PLAN_RECORD
+   */
+  toFile(path: string, options?: FileSinkOptions): PipelineSink
   /** Runs it. Rejects with an ExecutionError (`errors`, `results`) where a record failed. */
   run(options: SkipOptions): Promise<Outcome<T>>
   run(options?: RunOptions): Promise<T[]>
@@ -225,6 +242,27 @@ export type ScoreRecord =
   | readonly [member: unknown, score: number]
 
 export type FieldRecord = object
+export interface FileSinkOptions {
+  /**
+   * `jsonl`: a JSON text a line. `csv`: objects under a header of the first record's names, or arrays without one.
+   * `buffer`: an array of gearmill/buffers. Default 'jsonl'.
+   */
+  readonly format?: 'jsonl' | 'csv' | 'buffer'
+  /** Of the records, with format 'buffer'. */
+  readonly schema?: Schema<unknown>
+  /** One file, in the order of the records, instead of a directory with a part for each task. Default false. */
+  readonly single?: boolean
+}
+
+/** What the function of `toKeys` may return; `ttl` is in seconds. */
+export type KeyToStore =
+  | { readonly key: KeyText; readonly value: unknown; readonly ttl?: number }
+  | readonly [key: KeyText, value: unknown]
+  | null
+  | undefined
+
+type KeyText = string | number | Uint8Array
+
 
 /** A pipeline that ends in a sink. */
 export interface PipelineSink {

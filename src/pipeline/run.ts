@@ -1,7 +1,13 @@
 // Submits a pipeline: splits, stages, captured code, one call of the engine.
 import type { BlockWriter } from '../blocks/store.ts'
 import { captureCode } from '../code/capture.ts'
-import { throwIfAborted, type ExecutionEngine, type ExecutionStatus, type SubmitOptions } from '../engine/execution.ts'
+import {
+  throwIfAborted,
+  type ExecutionEngine,
+  type ExecutionHandle,
+  type ExecutionStatus,
+  type SubmitOptions,
+} from '../engine/execution.ts'
 import { GearmillError, type RecordError } from '../errors.ts'
 import type { Splits } from './define.ts'
 import { Execution, type Results } from './execution.ts'
@@ -98,16 +104,22 @@ export async function start<T>(
   })
   const staged = stagesOf(description, splits)
   const { onProgress, onError: _, ...submitting } = options as Partial<SkipOptions>
-  const handle = await engine.submit(
-    {
-      kind: 'pipeline',
-      program: encodeProgram({ strict: !isSkip(options), stages: staged.stages }),
-      ...(code === undefined ? {} : { code }),
-      stages: specsOf(staged.stages),
-      uploads: splits.reduce((sum, { uploads = 0 }) => sum + uploads, 0),
-    },
-    { ...submitting, id } satisfies SubmitOptions,
-  )
+  const sink = description.sink?.call
+  const end = sink?.definition.begin?.(sink.options, id)
+  const submission = {
+    kind: 'pipeline',
+    program: encodeProgram({ strict: !isSkip(options), stages: staged.stages }),
+    ...(code === undefined ? {} : { code }),
+    stages: specsOf(staged.stages),
+    uploads: splits.reduce((sum, { uploads = 0 }) => sum + uploads, 0),
+  }
+  const handle = await engine
+    .submit(submission, { ...submitting, id } satisfies SubmitOptions)
+    .catch((error: unknown) => {
+      end?.(false)
+      throw error
+    })
+  if (end !== undefined) endWith(handle, engine, end)
   if (onProgress !== undefined) follow(handle.progress(), onProgress)
   return new Execution<T>(
     handle,
@@ -129,6 +141,21 @@ function captured(
 function follow(progress: AsyncIterable<ExecutionStatus>, onProgress: (status: ExecutionStatus) => void): void {
   void (async () => {
     for await (const status of progress) onProgress(status)
+/** Remote work may go on without this client: it then puts away what it made itself. */
+function endWith(
+  handle: ExecutionHandle,
+  { endsWithClient }: ExecutionEngine,
+  end: (published: boolean) => void,
+): void {
+  handle.ended().then(
+    ({ state, errors }) => end(state === 'done' && errors === 0),
+    (error: unknown) => {
+      const lost = error instanceof GearmillError && error.code === 'EXECUTION_LOST'
+      if (endsWithClient || lost) end(false)
+    },
+  )
+}
+
   })().catch(() => {
     // The same failure is what the result rejects with.
   })

@@ -61,6 +61,8 @@ export class StageTask {
   #failures: Pending[] = []
   #position = 0
   #out = 0
+  // Failed records of this task.
+  #failed = 0
 
   constructor(
     stage: StageProgram,
@@ -224,6 +226,7 @@ export class StageTask {
       failureOf(thrown, {
         record,
         place: place ?? `stage ${this.#task.stage}, task ${this.#task.task}`,
+    this.#failed++
         operation: call.text,
         site: { place: call.place, stack: call.stack },
       }),
@@ -238,6 +241,7 @@ export class StageTask {
       completed(failure, {
         record,
         ...(place === undefined ? {} : { place }),
+    this.#failed++
         ...(suspects.length > 0 ? { operation: suspects.map(({ text }) => text).join(' > ') } : {}),
         site: { place: written, stack },
       }),
@@ -291,7 +295,7 @@ export class StageTask {
       ...context,
       ...this.#input(source.stages[0] as number),
       other: source.stages[1] === undefined ? undefined : this.#input(source.stages[1]),
-      mayPublish: async () => !this.#strict || (await this.#task.failed()) === 0,
+      mayPublish: async () => !this.#strict || (this.#failed === 0 && (await this.#task.failed()) === 0),
       partition: this.#task.task,
     }
     if (source.kind === 'merge') {
