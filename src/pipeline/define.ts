@@ -95,8 +95,8 @@ export interface LocalDefinition<Options = unknown, Functions extends readonly u
 export interface Collector {
   /** What it throws is the record's error. */
   add(record: unknown): void
-  /** Takes the records of a batch that is in columns as they are. */
-  addBatch?(batch: Batch): Promise<void>
+  /** Takes the records of a batch that is in columns as they are; undefined where it wants them one by one. */
+  addBatch?(batch: Batch): Promise<void> | undefined
   /** No further record is wanted: the task may stop reading. */
   readonly full?: boolean
   /** Between batches: writes what is over the memory budget. Undefined where there is nothing to wait for. */
@@ -154,11 +154,6 @@ export interface SinkDefinition<Options = unknown, Functions extends readonly un
   readonly name: string
   describe(options: Options): string
   commands?(options: Options): readonly string[]
-  /**
-   * Client side, before the execution is submitted: makes what its tasks will need. Returns what puts it away when the
-   * execution has ended (`published`: well).
-   */
-  begin?(options: Options, execution: string): (published: boolean) => void
   /** Local steps in front. */
   steps?(options: Options, functions: Functions): readonly Step[]
   /** Commands of one record, applied once. Exactly one of `effects` and `publish` is there. */

@@ -26,7 +26,7 @@ interface End {
   drain(): Promise<void> | undefined
   /** No further record is wanted. */
   isFull?(): boolean
-  /** Takes a batch in columns as it is. */
+  /** Takes a batch in columns as it is; undefined where it wants the records one by one. */
   take?(batch: Batch): Promise<void> | undefined
 }
 
@@ -61,8 +61,6 @@ export class StageTask {
   #failures: Pending[] = []
   #position = 0
   #out = 0
-  // Failed records of this task.
-  #failed = 0
 
   constructor(
     stage: StageProgram,
@@ -161,10 +159,14 @@ export class StageTask {
     for await (const read of batches) {
       const length = lengthOf(read.batch)
       if (end.take !== undefined && read.batch.kind !== 'records' && guard(this.#position, length) === length) {
-        await end.take(read.batch)
-        this.#out += length
-        this.#advance(length, guarded)
-        continue
+        this.#task.signal.throwIfAborted()
+        const taking = end.take(read.batch)
+        if (taking !== undefined) {
+          await taking
+          this.#out += length
+          this.#advance(length, guarded)
+          continue
+        }
       }
       killed = undefined
       const records = toRecords(read.batch)
@@ -226,7 +228,6 @@ export class StageTask {
       failureOf(thrown, {
         record,
         place: place ?? `stage ${this.#task.stage}, task ${this.#task.task}`,
-    this.#failed++
         operation: call.text,
         site: { place: call.place, stack: call.stack },
       }),
@@ -241,7 +242,6 @@ export class StageTask {
       completed(failure, {
         record,
         ...(place === undefined ? {} : { place }),
-    this.#failed++
         ...(suspects.length > 0 ? { operation: suspects.map(({ text }) => text).join(' > ') } : {}),
         site: { place: written, stack },
       }),
@@ -295,7 +295,7 @@ export class StageTask {
       ...context,
       ...this.#input(source.stages[0] as number),
       other: source.stages[1] === undefined ? undefined : this.#input(source.stages[1]),
-      mayPublish: async () => !this.#strict || (this.#failed === 0 && (await this.#task.failed()) === 0),
+      mayPublish: async () => !this.#strict || (await this.#task.failed()) === 0,
       partition: this.#task.task,
     }
     if (source.kind === 'merge') {

@@ -41,6 +41,8 @@ export const CSV_ROW = 32
 export const CSV_SKIPPING = 36
 export const CSV_LIMIT = 40
 export const CSV_PROBLEMS = 44
+export const CSV_STRICT = 48
+export const CSV_STOPPED = 52
 export const CSV_BYTES = 64
 
 /** What is wrong with a row. */

@@ -15,6 +15,8 @@ import {
   CSV_QUOTE,
   CSV_ROW,
   CSV_SKIPPING,
+  CSV_STOPPED,
+  CSV_STRICT,
   CSV_WANTED,
   PROBLEM_BYTES,
   PROBLEM_GARBAGE,
@@ -40,6 +42,8 @@ export interface CsvOptions {
   readonly header?: boolean
   /** A row that is longer is broken; also how far a quote without an end is followed. At most 1 GiB. Default: 16 MiB. */
   readonly maxRowBytes?: number
+  /** Stop in front of a broken row instead of reporting it: what to make of it is the caller's business. Default: false. */
+  readonly strict?: boolean
 }
 
 export type RowProblemKind = 'short' | 'unterminated' | 'garbage' | 'long'
@@ -60,6 +64,8 @@ export interface Counted {
   /** The number of values that were counted. */
   readonly rows: number
   readonly problems: readonly RowProblem[]
+  /** A strict reader stands in front of a broken row, at `position`; it has to be restarted. */
+  readonly stopped: boolean
 }
 
 export interface Extracted extends Counted {
@@ -110,7 +116,8 @@ export class RowReader {
 
   /** Made by `TextKernel.csvReader` and `.lineReader`. */
   constructor(memory: TextMemory, csv: CsvOptions | undefined) {
-    const { columns = [0], header = false, maxRowBytes = defaultRowBytes, delimiter = ',', quote = '"' } = csv ?? {}
+    const { columns = [0], header = false, strict = false, maxRowBytes = defaultRowBytes } = csv ?? {}
+    const { delimiter = ',', quote = '"' } = csv ?? {}
     checkColumns(columns)
     checkRowBytes(maxRowBytes)
     const delimiterByte = byteOf('delimiter', delimiter)
@@ -142,6 +149,7 @@ export class RowReader {
     memory.setWord(scanner + CSV_COLUMNS, columns.length)
     memory.setWord(scanner + CSV_LAST_COLUMN, Math.max(...columns))
     memory.setWord(scanner + CSV_LIMIT, maxRowBytes)
+    memory.setWord(scanner + CSV_STRICT, strict ? 1 : 0)
   }
 
   /** The values of the rows that this chunk completes. Bytes that are not UTF-8 become U+FFFD, as TextDecoder does. */
@@ -160,6 +168,20 @@ export class RowReader {
     return this.#feed(chunk, last, (spans, count) => counter.addSpans(spans, count))
   }
 
+  /** Bytes given to this reader before the first row that it has not read to its end. */
+  get position(): number {
+    return this.#before
+  }
+
+  /** Forgets what it was given. */
+  restart(): void {
+    this.#tail = 0
+    this.#enough = 0
+    this.#before = 0
+    const scanner = this.#scanner.address
+    for (const field of [CSV_ROW, CSV_SKIPPING, CSV_STOPPED]) this.#memory.setWord(scanner + field, 0)
+  }
+
   /** Gives the memory back. The reader is not to be used again. */
   close(): void {
     for (const block of [this.#scanner, this.#wanted, this.#spans, this.#problems]) this.#memory.release(block)
@@ -170,6 +192,7 @@ export class RowReader {
     const problems: RowProblem[] = []
     let rows = 0
     let from = 0
+    let stopped = false
     do {
       const piece = chunk.subarray(from, from + pieceBytes)
       from += piece.length
@@ -179,11 +202,12 @@ export class RowReader {
       this.#tail = end
       if (end >= this.#enough || isLast) {
         rows += this.#scan(end, isLast, take, problems)
+        stopped = this.#memory.word(this.#scanner.address + CSV_STOPPED) !== 0
         this.#enough = this.#tail < pieceBytes ? 0 : Math.min(this.#tail * 2, this.#limit + 1)
       }
-    } while (from < chunk.length)
-    if (last) this.#restart()
-    return { rows, problems }
+    } while (from < chunk.length && !stopped)
+    if (last) this.restart()
+    return { rows, problems, stopped }
   }
 
   /** Puts bytes behind the tail. */
@@ -268,14 +292,6 @@ export class RowReader {
     const at = offsets >>> 2
     const ends = memory.words.subarray(at, at + count + 1)
     builder.append(memory.bytes.subarray(output, output + (ends[count] as number)), ends, count)
-  }
-
-  #restart(): void {
-    this.#tail = 0
-    this.#enough = 0
-    this.#before = 0
-    this.#memory.setWord(this.#scanner.address + CSV_ROW, 0)
-    this.#memory.setWord(this.#scanner.address + CSV_SKIPPING, 0)
   }
 }
 

@@ -3,6 +3,7 @@
 import { access, constants, readFile } from 'node:fs/promises'
 import { PlanError } from '../../errors.ts'
 import { type ReadBatch, type RunContext, type SplitContext, type Splits, defineReader } from '../define.ts'
+import { columnBatches, kernelColumn } from './text/columns.ts'
 import { RowParser, isEmptyLine } from './text/csv.ts'
 import { linesIn, longestLine } from './text/lines.ts'
 import { type FileEntry, type FilesOptions, type Part, dialectOf } from './text/format.ts'
@@ -17,8 +18,8 @@ interface FilesData {
 }
 
 const least = 1024 * 1024
-const largest = 32 * 1024 * 1024
-const splitsOfInput = 64
+const largest = 64 * 1024 * 1024
+const splitsOfInput = 24
 const recordsTogether = 1000
 // Opened at a time.
 const filesTogether = 32
@@ -155,7 +156,12 @@ function readPart(
 ): AsyncIterable<ReadBatch> {
   if (options.format === 'bytes') return wholeFile(entry)
   const source = new TextSource(entry.path, new Encoding(options.encoding, options.fatal))
-  if (options.format === 'csv') return csvBatches(source, entry, from, to, options, context)
+  if (options.format === 'csv') {
+    const column = kernelColumn(source, entry, options)
+    return column === undefined
+      ? csvBatches(source, entry, from, to, options, context)
+      : columnBatches(source, entry, from, to, options, context, column)
+  }
   return lineBatches(source, entry, from, to, options.format, context)
 }
 

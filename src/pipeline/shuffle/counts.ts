@@ -54,6 +54,12 @@ export class CountCollector implements Collector {
     else entry.state++
   }
 
+  addBatch(batch: Batch): Promise<void> | undefined {
+    if (batch.kind !== 'text') return undefined
+    this.#counter.addColumn(batch)
+    return this.drain() ?? Promise.resolve()
+  }
+
   drain(): Promise<void> | undefined {
     this.#count()
     return isOver(this.#counter, this.#budget) || this.#others?.isOver(this.#budget) === true
@@ -105,6 +111,12 @@ export class TokenCollector implements Collector {
   add(record: unknown): void {
     if (typeof record !== 'string') throw notText(record)
     this.#strings.push(record)
+  }
+
+  addBatch(batch: Batch): Promise<void> | undefined {
+    if (batch.kind !== 'text') return undefined
+    this.#counter.addColumn(batch)
+    return Promise.resolve()
   }
 
   drain(): undefined {

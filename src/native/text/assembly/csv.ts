@@ -2,7 +2,8 @@
 //
 // A scanner walks over the bytes between POSITION and END. A row counts once its end was seen; POSITION stays at the
 // start of a row that may go on in the next chunk. A broken row is reported, not returned, and the next row is looked
-// for after the first line break behind the quote that broke it: a forgotten quote costs one line, not the file.
+// for after the first line break behind the quote that broke it: a forgotten quote costs one line, not the file. A strict
+// scanner stops in front of a broken row instead, for a caller that has rules of its own.
 import {
   CSV_COLUMNS,
   CSV_DELIMITER,
@@ -15,6 +16,8 @@ import {
   CSV_QUOTE,
   CSV_ROW,
   CSV_SKIPPING,
+  CSV_STOPPED,
+  CSV_STRICT,
   CSV_WANTED,
   PROBLEM_BYTES,
   PROBLEM_GARBAGE,
@@ -55,6 +58,7 @@ export function scanCsv(scanner: usize, spans: usize, problems: usize): i32 {
   const columns = load<u32>(scanner, CSV_COLUMNS)
   const lastColumn = load<u32>(scanner, CSV_LAST_COLUMN)
   const limit: usize = load<u32>(scanner, CSV_LIMIT)
+  const strict = load<u32>(scanner, CSV_STRICT) != 0
   let at: usize = load<u32>(scanner, CSV_POSITION)
   let row = load<u32>(scanner, CSV_ROW)
   let rows: i32 = 0
@@ -89,6 +93,10 @@ export function scanCsv(scanner: usize, spans: usize, problems: usize): i32 {
         faultKind = PROBLEM_LONG
         faultAt = at
       }
+    }
+    if (strict && (state == BROKEN || rowFields <= lastColumn)) {
+      store<u32>(scanner, 1, CSV_STOPPED)
+      break
     }
     if (state == COMPLETE) {
       if (rowFields > lastColumn) {

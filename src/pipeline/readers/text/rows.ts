@@ -1,4 +1,5 @@
-// Batches of CSV records: one column's strings, or an object for each row.
+// Batches of CSV records: one column's strings, or an object for each row. What is a row, and what a broken one costs, is
+// decided here; columns.ts only does sound rows faster.
 import { PlanError } from '../../../errors.ts'
 import type { ReadBatch, RunContext } from '../../define.ts'
 import { RowParser, isEmptyLine } from './csv.ts'
@@ -7,7 +8,7 @@ import type { TextSource } from './source.ts'
 
 const recordsTogether = 1000
 // A row that is longer is broken; also how far a quote without an end is followed.
-const longestRow = 16 * 1024 * 1024
+export const longestRow = 16 * 1024 * 1024
 
 /** The records of the rows that lie in [from, to); a row whose quote is never closed counts for its first line only. */
 export async function* csvBatches(
@@ -24,7 +25,7 @@ export async function* csvBatches(
   for (let at: number | undefined = from; at !== undefined && at < to;) at = yield* reader.read(at, to)
 }
 
-class RowReader {
+export class RowReader {
   readonly #source: TextSource
   readonly #context: RunContext
   readonly #parser: RowParser
@@ -55,8 +56,11 @@ class RowReader {
     this.#only = typeof column === 'string' ? names.indexOf(column) : column
   }
 
-  /** Reads rows from `from` on; returns where to go on behind a quote that is never closed. */
-  async *read(from: number, to: number): AsyncGenerator<ReadBatch, number | undefined> {
+  /**
+   * Reads rows from `from` on; returns where to go on: behind a quote that is never closed, or at the first row that starts
+   * at `enough` or behind.
+   */
+  async *read(from: number, to: number, enough = Infinity): AsyncGenerator<ReadBatch, number | undefined> {
     const parser = this.#parser
     const first = this.#only ?? 0
     const last = this.#only ?? Infinity
@@ -77,6 +81,10 @@ class RowReader {
       const whole = size < bytes.length || offset + size === to
       let at = 0
       while (at < size) {
+        if (offset + at >= enough) {
+          if (this.#records.length > 0) yield this.#flush()
+          return offset + at
+        }
         const end = parser.parse(bytes, at, size, whole, first, last)
         if (end < 0) break
         const refusing = this.#take(bytes, at, end, offset + at)

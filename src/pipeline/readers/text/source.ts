@@ -46,7 +46,6 @@ export class Encoding {
   }
 }
 
-/** A chunk may be reused when the next one is asked for. */
 export type Chunks = AsyncGenerator<Buffer>
 
 export class TextSource {
@@ -62,9 +61,12 @@ export class TextSource {
     this.#chunkBytes = chunkBytes
   }
 
-  /** The file from an offset (0: after a byte order mark) on; offsets are those of the UTF-8 where the file is decoded. */
-  chunks(from: number): Chunks {
-    return this.encoding.splittable ? rawChunks(this.path, from, this.#chunkBytes) : this.#decoded(from)
+  /**
+   * The file from an offset on; offsets are those of the UTF-8 where the file is decoded.
+   * @param reuse whether a chunk may be overwritten when the next one is asked for
+   */
+  chunks(from: number, reuse = false): Chunks {
+    return this.encoding.splittable ? rawChunks(this.path, from, this.#chunkBytes, reuse) : this.#decoded(from)
   }
 
   /** Where the first character is: behind the byte order mark of UTF-8. */
@@ -110,11 +112,13 @@ export class TextSource {
   }
 }
 
-async function* rawChunks(path: string, from: number, chunkBytes: number): Chunks {
+async function* rawChunks(path: string, from: number, chunkBytes: number, reuse = false): Chunks {
   const file = await open(path)
   try {
+    let kept: Buffer | undefined
     for (let at = from; ;) {
-      const chunk = Buffer.allocUnsafeSlow(chunkBytes)
+      const chunk = kept ?? Buffer.allocUnsafeSlow(chunkBytes)
+      if (reuse) kept = chunk
       const { bytesRead } = await file.read(chunk, 0, chunkBytes, at)
       if (bytesRead === 0) return
       at += bytesRead
