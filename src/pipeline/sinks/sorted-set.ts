@@ -1,17 +1,13 @@
 // toSortedSet(key, { mode }): members and scores. Of several scores of one member, mode replace keeps the largest.
-import { compareValues } from '../../codec/compare.ts'
 import { PlanError } from '../../errors.ts'
 import { defineSink } from '../define.ts'
-import type { Compare } from '../shuffle/runs.ts'
-import { SortCollector, mergeRuns } from '../shuffle/sorted.ts'
+import { ScoreCollector, type Scored, mergeScores } from '../shuffle/scores.ts'
 import { publish } from './publish.ts'
 import { textOfValue } from './text.ts'
 
 interface SortedSetOptions {
   readonly key: string
 }
-
-type Scored = readonly [score: number, member: string | Uint8Array]
 
 function scoredOf(record: unknown): Scored {
   const fields = record as {
@@ -31,11 +27,8 @@ function scoredOf(record: unknown): Scored {
     const shapes = '{ key, value }, { member, score } or [member, score] with a number as score'
     throw new PlanError('PLAN_RECORD', `toSortedSet: expected records ${shapes}, got a score of type ${typeof score}`)
   }
-  return [score, textOfValue('toSortedSet', member)]
+  return [textOfValue('toSortedSet', member), score]
 }
-
-const byScore: Compare = (left, right) =>
-  compareValues((left as readonly unknown[])[0], (right as readonly unknown[])[0])
 
 /** Redis' own spelling of infinite scores. */
 function scoreText(score: number): string {
@@ -47,7 +40,7 @@ export const addToSortedSet = defineSink({
   describe: ({ key }: SortedSetOptions) => `toSortedSet(${JSON.stringify(key)}, { mode: 'add' })`,
   commands: () => ['ZINCRBY'],
   effects: ({ key }, record) => {
-    const [score, member] = scoredOf(record)
+    const [member, score] = scoredOf(record)
     return [['ZINCRBY', key, scoreText(score), member]]
   },
 })
@@ -58,24 +51,13 @@ export const replaceSortedSet = defineSink({
   commands: () => ['ZADD', 'PEXPIRE', 'UNLINK', 'RENAME', 'PERSIST'],
   publish: {
     // Sorted by score: the server inserts at the end of its list then, in half the time.
-    collect: (_options, _functions, context) => {
-      const sorted = new SortCollector(context, byScore)
-      return {
-        add: (record) => sorted.add(scoredOf(record)),
-        drain: () => sorted.drain(),
-        end: () => sorted.end(),
-      }
-    },
-    finish: ({ key }, _functions, context) =>
-      publish(
-        context,
-        key,
-        'ZADD',
-        (async function* () {
-          for await (const batch of mergeRuns(context, byScore)) {
-            yield (batch as readonly Scored[]).map(([score, member]) => [scoreText(score), member] as const)
-          }
-        })(),
-      ),
+    collect: (_options, _functions, context) => new ScoreCollector(context, scoredOf),
+    finish: ({ key }, _functions, context) => publish(context, key, 'ZADD', pairsOf(mergeScores(context))),
   },
 })
+
+async function* pairsOf(
+  batches: AsyncIterable<readonly Scored[]>,
+): AsyncGenerator<(readonly [string, string | Uint8Array])[]> {
+  for await (const batch of batches) yield batch.map(([member, score]) => [scoreText(score), member] as const)
+}

@@ -1,0 +1,114 @@
+// Members in the order of their scores, for sorted sets: counts stay in their columns from the merge to the publisher's
+// blocks, everything else is sorted as records.
+import { type CountBatch, type PairBatch, toRecords } from '../../codec/batch.ts'
+import { encodeBatch } from '../../codec/frames.ts'
+import type { Batch } from '../../codec/batch.ts'
+import { ColumnBuilder } from '../../native/text/column.ts'
+import type { Collector, MergeContext, ShuffleContext } from '../define.ts'
+import type { Compare } from './runs.ts'
+import { SortCollector, mergeRuns } from './sorted.ts'
+import { type Budget, tableBudget } from './table.ts'
+
+export type Scored = readonly [member: string | Uint8Array, score: number]
+
+const entriesOfFrame = 16_384
+
+const byScore: Compare = (left, right) => {
+  const [a, b] = [(left as Scored)[1], (right as Scored)[1]]
+  return a < b ? -1 : a > b ? 1 : 0
+}
+
+/** The map side: takes records of any kind, as `scoredOf` reads them. */
+export class ScoreCollector implements Collector {
+  readonly #context: ShuffleContext
+  readonly #scoredOf: (record: unknown) => Scored
+  readonly #sorted: SortCollector
+  readonly #budget: Budget
+  // Waiting to be sorted together.
+  #batches: CountBatch[] = []
+  #entries = 0
+  #bytes = 0
+  #areAllColumns = true
+
+  constructor(context: ShuffleContext, scoredOf: (record: unknown) => Scored, budget: Budget = tableBudget) {
+    this.#context = context
+    this.#scoredOf = scoredOf
+    this.#sorted = new SortCollector(context, byScore, undefined, budget)
+    this.#budget = budget
+  }
+
+  add(record: unknown): void {
+    this.#sorted.add(this.#scoredOf(record))
+    this.#areAllColumns = false
+  }
+
+  addBatch(batch: Batch): Promise<void> | undefined {
+    // One by one: the error of a score that is none names its record.
+    if (batch.kind !== 'counts' || batch.values.some((value) => Number.isNaN(value))) return undefined
+    this.#batches.push(batch)
+    this.#entries += batch.values.length
+    this.#bytes += batch.keys.bytes.length
+    return this.drain() ?? Promise.resolve()
+  }
+
+  drain(): Promise<void> | undefined {
+    const isOver = this.#entries >= this.#budget.keys || this.#bytes >= this.#budget.bytes
+    return isOver ? this.#asRecords() : this.#sorted.drain()
+  }
+
+  async end(): Promise<void> {
+    if (this.#areAllColumns) {
+      const output = this.#context.task.output(0)
+      for (const batch of sortedBatches(this.#batches, this.#entries)) await output.append(encodeBatch(batch))
+      return
+    }
+    await this.#asRecords()
+    await this.#sorted.end()
+  }
+
+  /** Gives the columns to the sorter that can spill. */
+  async #asRecords(): Promise<void> {
+    const batches = this.#batches
+    this.#batches = []
+    this.#entries = 0
+    this.#bytes = 0
+    for (const batch of batches) {
+      for (const record of toRecords(batch)) this.add(record)
+      await this.#sorted.drain()
+    }
+  }
+}
+
+function* sortedBatches(batches: readonly CountBatch[], length: number): Generator<PairBatch> {
+  const scores = new Float64Array(length)
+  const sources = new Uint32Array(length)
+  const indexes = new Uint32Array(length)
+  let next = 0
+  for (const [source, { values }] of batches.entries()) {
+    scores.set(values, next)
+    sources.fill(source, next, next + values.length)
+    for (let i = 0; i < values.length; i++) indexes[next++] = i
+  }
+  const order = new Uint32Array(length)
+  for (let i = 0; i < length; i++) order[i] = i
+  // Equal scores stay in the order of the input.
+  order.sort((a, b) => {
+    const [left, right] = [scores[a] as number, scores[b] as number]
+    return left < right ? -1 : left > right ? 1 : a - b
+  })
+  for (let from = 0; from < length; from += entriesOfFrame) {
+    const part = order.subarray(from, from + entriesOfFrame)
+    const keys = new ColumnBuilder(16 * part.length, part.length)
+    for (const entry of part) {
+      const { bytes, offsets } = (batches[sources[entry] as number] as CountBatch).keys
+      const i = indexes[entry] as number
+      keys.add(bytes.subarray(offsets[i], offsets[i + 1]))
+    }
+    yield { kind: 'pairs', keys: keys.finish(), values: Float64Array.from(part, (entry) => scores[entry] as number) }
+  }
+}
+
+/** The reduce side: all members in the order of their scores. */
+export function mergeScores(context: MergeContext): AsyncGenerator<readonly Scored[]> {
+  return mergeRuns(context, byScore) as AsyncGenerator<readonly Scored[]>
+}
