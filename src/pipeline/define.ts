@@ -154,6 +154,11 @@ export interface SinkDefinition<Options = unknown, Functions extends readonly un
   readonly name: string
   describe(options: Options): string
   commands?(options: Options): readonly string[]
+  /**
+   * Client side, before the execution is submitted: makes what its tasks will need. Returns what puts it away when the
+   * execution has ended (`published`: well).
+   */
+  begin?(options: Options, execution: string): (published: boolean) => void
   /** Local steps in front. */
   steps?(options: Options, functions: Functions): readonly Step[]
   /** Commands of one record, applied once. Exactly one of `effects` and `publish` is there. */

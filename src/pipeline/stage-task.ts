@@ -61,6 +61,8 @@ export class StageTask {
   #failures: Pending[] = []
   #position = 0
   #out = 0
+  // Failed records of this task.
+  #failed = 0
 
   constructor(
     stage: StageProgram,
@@ -224,6 +226,7 @@ export class StageTask {
   }
 
   #fail(call: StepProgram, thrown: unknown, record: unknown, place: string | undefined): void {
+    this.#failed++
     this.#task.fail(
       failureOf(thrown, {
         record,
@@ -238,6 +241,7 @@ export class StageTask {
   #failFound(failure: Failure, calls: readonly StepProgram[], record: unknown, place: string | undefined): void {
     const suspects = calls.filter(({ functions }) => functions.length > 0)
     const { place: written, stack } = suspects[0] ?? this.#stage.source.call
+    this.#failed++
     this.#task.fail(
       completed(failure, {
         record,
@@ -295,7 +299,7 @@ export class StageTask {
       ...context,
       ...this.#input(source.stages[0] as number),
       other: source.stages[1] === undefined ? undefined : this.#input(source.stages[1]),
-      mayPublish: async () => !this.#strict || (await this.#task.failed()) === 0,
+      mayPublish: async () => !this.#strict || (this.#failed === 0 && (await this.#task.failed()) === 0),
       partition: this.#task.task,
     }
     if (source.kind === 'merge') {
