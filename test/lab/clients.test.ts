@@ -48,7 +48,8 @@ async function startClient(settings: {
     [new URL('./client.mjs', import.meta.url).pathname, JSON.stringify({ ...settings, glob, splitBytes })],
     { stdio: ['ignore', 'pipe', 'inherit'] },
   )
-  const closed = once(child, 'close')
+  // Not 'close': executors have its output open too, for as long as they live.
+  const closed = once(child, 'exit')
   const [line] = (await once(child.stdout.setEncoding('utf8'), 'data')) as [string]
   return { child, closed, said: JSON.parse(line) as ClientProcess['said'] }
 }
