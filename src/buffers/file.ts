@@ -45,7 +45,7 @@ export class BufferFile {
   // whatever the size of the file.
   readonly #segments: (Segment | undefined)[]
   readonly #rows: (Segment | undefined)[]
-  #header: ArrayBuffer | undefined
+  #header: Int32Array<ArrayBuffer> | undefined
   #closed = false
 
   /** Errors: `BUFFER_FILE`, `BUFFER_FORMAT`, `BUFFER_VERSION`, `BUFFER_CORRUPT`, `BUFFER_CHECKSUM`. */
@@ -104,8 +104,9 @@ export class BufferFile {
 
   /** The words of the header that change while the file is open. */
   #words(): Int32Array {
-    this.#header ??= mapFile(this.#handle.fd, 0, HEADER_BYTES, this.#writable ? 'shared' : 'read')
-    return new Int32Array(this.#header)
+    if (this.#header) return this.#header
+    const mode = this.#writable ? 'shared' : 'read'
+    return (this.#header = new Int32Array(mapFile(this.#handle.fd, 0, HEADER_BYTES, mode)))
   }
 
   /**
@@ -139,7 +140,7 @@ export class BufferFile {
     closeHandle(this.#handle)
     // Some of these are not there yet when the constructor fails.
     for (const segment of [...(this.#segments ?? []), ...(this.#rows ?? [])]) segment?.close()
-    if (this.#header) unmap(this.#header)
+    if (this.#header) unmap(this.#header.buffer)
     this.#header = undefined
   }
 

@@ -101,7 +101,7 @@ export class Keying {
     if (typeof stored !== 'object' || stored === null) return Number.isNaN(stored) && Number.isNaN(key)
     if (typeof key !== 'object' && !(this.codec instanceof FixedCodec)) return false
     try {
-      const bytes = canonicalBytes(this.codec, key).slice()
+      const bytes = new Uint8Array(canonicalBytes(this.codec, key))
       return Buffer.compare(bytes, canonicalBytes(this.codec, stored)) === 0
     } catch (error) {
       if (error instanceof MisfitError) return false

@@ -113,8 +113,9 @@ export class KeyWords {
   #fillNumber(key: unknown): boolean {
     const codec = this.#codec
     if (codec instanceof BigCodec) {
-      if (typeof key !== 'bigint') return false
-      const bits = codec.node.kind === 'u64' ? key : key + BIG_SIGN
+      const integer = typeof key === 'number' && Number.isSafeInteger(key) ? BigInt(key) : key
+      if (typeof integer !== 'bigint') return false
+      const bits = codec.node.kind === 'u64' ? integer : integer + BIG_SIGN
       if (bits < 0n || bits >= 2n ** 64n) return false
       this.high = Number(bits >> 32n)
       this.low = Number(bits & 0xffffffffn)

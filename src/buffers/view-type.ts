@@ -13,16 +13,17 @@ interface ViewMethods<T> {
 
 /**
  * A value seen through the map: numbers, strings and dates as they are, lists, sets and dicts as lazy read-only forms
- * of Array, Set and Map, objects with accessors that read when they are touched.
+ * of Array, Set and Map, objects with accessors that read when they are touched. Members of sets and keys of maps have
+ * their plain types, for they are what has() and get() take.
  */
 export type View<T> = unknown extends T
   ? T
   : T extends Leaf
     ? T
     : T extends Set<infer E>
-      ? ReadonlySet<View<E>>
+      ? ReadonlySet<E>
       : T extends Map<infer K, infer V>
-        ? ReadonlyMap<View<K>, View<V>>
+        ? ReadonlyMap<K, View<V>>
         : T extends readonly unknown[]
           ? { readonly [I in keyof T]: View<T[I]> }
           : T extends object

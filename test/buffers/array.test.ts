@@ -8,17 +8,20 @@ import {
   bufferWriter,
   buildArray,
   bytes,
+  date,
   dict,
   f64,
   i64,
   list,
   ndarray,
+  nullable,
   openArray,
   openMap,
   optional,
   set,
   str,
   struct,
+  tuple,
   u32,
 } from '../../src/buffers/index.ts'
 import { codeOf, temporaryFolder } from './folder.ts'
@@ -210,6 +213,45 @@ describe('views', () => {
     members.forEach((value) => visited.push(value))
     expect(visited).toEqual([...things.set])
     expect(inspect(members)).toBe(inspect(things.set))
+  })
+
+  it.each([3, 30])('of sets and dicts of %i find members of any type by content, and no others', async (count) => {
+    const members = {
+      dates: (index: number) => new Date(index * 86_400_000),
+      tuples: (index: number): [string, number] => [`t${index}`, index % 7],
+      structs: (index: number) => ({ a: index, b: `b${index}` }),
+      anything: (index: number) => [index, { index }, `s${index}`, BigInt(index)][index % 4],
+      floats: (index: number) => index / 3,
+      nulls: (index: number) => (index === 1 ? null : index),
+    }
+    const Inner = struct('Inner', { a: u32, b: str })
+    const Sets = struct('Sets', {
+      dates: set(date),
+      tuples: set(tuple(str, u32)),
+      structs: dict(Inner, u32),
+      anything: set(any),
+      floats: set(f64),
+      nulls: set(nullable(u32)),
+    })
+    const all = <T>(make: (index: number) => T) => Array.from({ length: count }, (_, index) => make(index))
+    const value: typeof Sets.type = {
+      dates: new Set(all(members.dates)),
+      tuples: new Set(all(members.tuples)),
+      structs: new Map(all((index) => [members.structs(index), index])),
+      anything: new Set(all(members.anything)),
+      floats: new Set(all(members.floats)),
+      nulls: new Set(all(members.nulls)),
+    }
+    const file = path()
+    await buildArray(file, Sets, [value])
+    const view = openArray(file, Sets).at(0)
+    for (const [name, make] of Object.entries(members)) {
+      const keyed = view[name as keyof typeof members] as { has(value: unknown): boolean }
+      const found = Array.from({ length: count + 20 }, (_, index) => keyed.has(make(index)))
+      expect([name, found.indexOf(false), found.lastIndexOf(true)]).toEqual([name, count, count - 1])
+    }
+    expect(view.structs.get({ a: 2, b: 'b2' })).toBe(2)
+    expect(view.floats.has(NaN)).toBe(false)
   })
 
   it('of dicts read as maps', async () => {

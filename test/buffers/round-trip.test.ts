@@ -205,7 +205,14 @@ describe('round trips', () => {
 
 describe('written forms', () => {
   it('takes what stands for a value', async () => {
-    const schema = struct('S', { day: date, at: datetime, price: decimal, map: dict(str, u8), matrix: ndarray })
+    const schema = struct('S', {
+      day: date,
+      at: datetime,
+      price: decimal,
+      map: dict(str, u8),
+      matrix: ndarray,
+      big: i64,
+    })
     const file = path()
     await buildArray(file, schema, [
       {
@@ -214,6 +221,7 @@ describe('written forms', () => {
         price: 12.5,
         map: { a: 1 },
         matrix: Float32Array.of(1, 2),
+        big: -5,
       } as never,
     ])
     const value = openArray(file, schema).get(0)
@@ -221,6 +229,7 @@ describe('written forms', () => {
     expect(value.at.toISOString()).toBe('2024-02-29T12:00:00.000+01:00')
     expect(value.at.getTime()).toBe(Date.UTC(2024, 1, 29, 11))
     expect(value.price).toBe('12.5')
+    expect(value.big).toBe(-5n)
     expect(value.map).toEqual(new Map([['a', 1]]))
     expect(value.matrix).toEqual({ shape: [2], data: Float32Array.of(1, 2) })
   })

@@ -127,7 +127,7 @@ describe('values that do not fit', () => {
     ['u8', u8, 256, '[0]: expected u8 (0 to 255), got 256'],
     ['i16', i16, 1.5, '[0]: expected i16 (-32768 to 32767), got 1.5'],
     ['u64', u64, -1n, '[0]: expected u64'],
-    ['i64', i64, 5, '[0]: expected i64'],
+    ['i64', i64, 2 ** 53, '[0]: expected i64'],
     ['bool', bool, 1, '[0]: expected bool, got 1'],
     ['str', str, null, '[0]: expected a string, got null'],
     ['list', list(u8), [1, 'x'], '[0][1]: expected u8, got "x"'],

@@ -129,11 +129,12 @@ export class BigCodec extends InPlaceCodec {
     this.node = { kind }
   }
 
+  /** The integer, if the type can hold it; numbers are taken while they are exact. Errors: `BUFFER_VALUE`. */
   check(value: unknown): bigint {
     const [least, most] = bigBounds[this.node.kind]
-    if (typeof value !== 'bigint' || value < least || value > most)
-      return misfit(this.node, value, `${this.node.kind} (a bigint from ${least} to ${most})`)
-    return value
+    const integer = typeof value === 'number' && Number.isSafeInteger(value) ? BigInt(value) : value
+    if (typeof integer === 'bigint' && integer >= least && integer <= most) return integer
+    return misfit(this.node, value, `${this.node.kind} (a bigint from ${least} to ${most})`)
   }
 
   write(target: SlotTarget, slot: number, value: unknown): void {
