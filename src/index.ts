@@ -8,9 +8,33 @@ export type { ExecutionState, ExecutionStatus, StageProgress } from './engine/ex
 export type { Logger } from './engine/logger.ts'
 export type { Execution, RunningExecution } from './pipeline/execution.ts'
 export type { Plan } from './pipeline/explain.ts'
-export type { Keyed, Outcome, Pipeline, PipelineSink, RunOptions, SkipOptions, Written } from './pipeline/pipeline.ts'
+export { defineOperation, defineReader, defineSink, type Reader, type Sink } from './pipeline/extend.ts'
+export type { OperationCall, ReaderCall, RunContext, SinkCall, SplitContext, Splits } from './pipeline/define.ts'
+export type {
+  FileSinkOptions,
+  KeyToStore,
+  Keyed,
+  Outcome,
+  Pipeline,
+  PipelineSink,
+  RunOptions,
+  SkipOptions,
+  Written,
+} from './pipeline/pipeline.ts'
 export type { FileBytes, FileOptions, KeyOptions } from './pipeline/readers.ts'
 export type { UserRedis } from './redis/user.ts'
+export type {
+  DeadLetter,
+  FailurePolicy,
+  RegisterOptions,
+  Trigger,
+  TriggerKind,
+  TriggerState,
+  TriggerStatus,
+} from './pipeline/trigger.ts'
+export type { Command } from './triggers/command.ts'
+export type { Tick } from './pipeline/readers/events.ts'
+export type { Triggers } from './triggers/registry.ts'
 export {
   CaptureError,
   ConfigError,
@@ -20,5 +44,6 @@ export {
   PlanError,
   RecordError,
   ServerError,
+  TriggerError,
   type ErrorCode,
 } from './errors.ts'

@@ -129,7 +129,18 @@ class PipelineBuilder {
   }
 
   apply(operation: OperationCall): PipelineBuilder {
+    const kind = (operation as Partial<OperationCall> | undefined)?.definition?.kind
+    if (kind !== 'local' && kind !== 'global') refuse('apply', 'an operation made with defineOperation()', operation)
     return this.#then(operation)
+  }
+
+  to(sink: SinkCall): PipelineSink {
+    const kind = (sink as Partial<SinkCall> | undefined)?.definition?.kind
+    if (kind !== 'sink') refuse('to', 'a sink made with defineSink()', sink)
+    return new SinkBuilder(
+      { ...this.#description, sink: Object.freeze({ call: sink, values: this.#values }) },
+      this.#launcher,
+    )
   }
 
   limit(n: unknown, offset: unknown = 0): PipelineBuilder {

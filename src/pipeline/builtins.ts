@@ -10,6 +10,7 @@ import { filter } from './operations/filter.ts'
 import { flatMap } from './operations/flat-map.ts'
 import { forEach } from './operations/for-each.ts'
 import { aggregateBy, batchGroupBy, groupBy } from './operations/group-by.ts'
+import { gatheredByKey, gatheredInOne } from './operations/gathered.ts'
 import { join } from './operations/join.ts'
 import { limit } from './operations/limit.ts'
 import { localGroupBy } from './operations/local-group-by.ts'
@@ -70,7 +71,8 @@ const all: readonly Definition[] = [
   replaceSortedSet,
   addToHash,
   replaceHash,
-]
+  gatheredByKey,
+  gatheredInOne,
   toStream,
   toKeys,
   toFile,

@@ -1,13 +1,14 @@
 // How readers, operations and sinks are made: the built-in ones and those of users alike. A definition has a part for the
 // client (options, splits, description) and a part for the executor (reading, steps, collecting, merging). A call is a
 // definition with its options and functions: a node of a pipeline.
+import { inspect } from 'node:util'
 import type { BlockWriter } from '../blocks/store.ts'
 import type { Batch } from '../codec/batch.ts'
 import type { Command, Environment, TaskContext } from '../engine/runner.ts'
 import type { TokenOptions } from '../native/text/tokens.ts'
 import type { Deployment } from '../redis/deployment.ts'
 import type { Description } from './plan.ts'
-import type { Site } from './site.ts'
+import { callSite, type Site } from './site.ts'
 import type { TextStep } from './text.ts'
 
 /** Records on their way through a task. */
@@ -55,7 +56,7 @@ export interface ReaderDefinition<Options = unknown, Functions extends readonly 
   /** Server commands that it runs, for explain(). */
   commands?(options: Options): readonly string[]
   /** Client side. `source` is what the call was given that cannot travel (an iterable). */
-  splits(options: Options, context: SplitContext, source: unknown): Promise<Splits>
+  splits(options: Options, context: SplitContext, source: unknown): Splits | Promise<Splits>
   read(
     options: Options,
     split: { readonly index: number; readonly data: unknown },
@@ -199,24 +200,72 @@ export interface SinkCall<T = unknown> extends Call<SinkDefinition> {
   readonly takes?: (record: T) => void
 }
 
+/** A definition that makes a call of itself: with options (plain data) and functions, which are shipped. */
+type Callable<D extends Definition, C> = D & ((options?: unknown, ...functions: readonly unknown[]) => C)
+
 export function defineReader<O, F extends readonly unknown[]>(
   definition: Omit<ReaderDefinition<O, F>, 'kind'>,
-): ReaderDefinition<O, F> {
-  return Object.freeze({ ...definition, kind: 'reader' as const })
+): Callable<ReaderDefinition<O, F>, ReaderCall> {
+  return callable({ ...definition, kind: 'reader' as const })
 }
 
 export function defineOperation<O, F extends readonly unknown[]>(
   definition: LocalDefinition<O, F>,
-): LocalDefinition<O, F>
+): Callable<LocalDefinition<O, F>, OperationCall>
 export function defineOperation<O, F extends readonly unknown[]>(
   definition: GlobalDefinition<O, F>,
-): GlobalDefinition<O, F>
-export function defineOperation(definition: OperationDefinition): OperationDefinition {
-  return Object.freeze({ ...definition })
+): Callable<GlobalDefinition<O, F>, OperationCall>
+export function defineOperation(definition: OperationDefinition): Callable<OperationDefinition, OperationCall> {
+  return callable(definition)
 }
 
 export function defineSink<O, F extends readonly unknown[]>(
   definition: Omit<SinkDefinition<O, F>, 'kind'>,
-): SinkDefinition<O, F> {
-  return Object.freeze({ ...definition, kind: 'sink' as const })
+): Callable<SinkDefinition<O, F>, SinkCall> {
+  return callable({ ...definition, kind: 'sink' as const })
+}
+
+/** One call of a definition, made by whoever called Gearmill. */
+export function callOf<D extends Definition>(definition: D, options: unknown, functions: readonly unknown[]): Call<D> {
+  return Object.freeze({ definition, name: definition.name, options, functions, site: callSite() })
+}
+
+function callable<D extends Definition, C>(definition: D): Callable<D, C> {
+  const call = (options: unknown = null, ...functions: readonly unknown[]): unknown =>
+    callOf(call as unknown as D, options, functions)
+  const parts: PropertyDescriptorMap = Object.getOwnPropertyDescriptors(definition)
+  parts.describe ??= { value: (options: unknown) => describedCall(definition.name, options) }
+  return Object.freeze(Object.defineProperties(call, parts)) as unknown as Callable<D, C>
+}
+
+/** `name(options)`, for definitions that do not describe themselves. */
+export function describedCall(name: string, options: unknown): string {
+  return `${name}(${options === undefined || options === null ? '' : inspect(options, { breakLength: Infinity })})`
+}
+
+// What executors need of a definition; the rest may hold what cannot travel.
+const executorParts = {
+  reader: ['read'],
+  local: ['step'],
+  global: ['spread', 'combines', 'steps', 'collect', 'merge', 'text'],
+  sink: ['steps', 'effects', 'publish'],
+} as const
+const shipped = new WeakMap<Definition, object>()
+
+/** The part of a definition that is shipped: the same object for the same definition. */
+export function executorPart(definition: Definition): object {
+  let part = shipped.get(definition)
+  if (part === undefined) {
+    const { kind, name } = definition
+    const all = Object.entries(Object.getOwnPropertyDescriptors(definition)) as [string, PropertyDescriptor][]
+    const names: readonly string[] = executorParts[kind]
+    const needed = all.filter(([key, { value }]) => names.includes(key) && value !== undefined)
+    part = Object.freeze({
+      kind,
+      name,
+      ...Object.fromEntries(needed.map(([key, { value }]) => [key, value as unknown])),
+    })
+    shipped.set(definition, part)
+  }
+  return part
 }

@@ -195,6 +195,8 @@ export interface Pipeline<T, W extends With = readonly []> {
   /** The `k` records with the largest key, largest first; of equal ones the earlier. */
   topK(k: number, f?: (record: T, ...values: W) => unknown): Pipeline<T, W>
 
+  /** Ends in a sink made with defineSink(). */
+  to(sink: SinkCall<T>): PipelineSink
   /** Write commands for each record: applied once, when the task commits. */
   write(f: (record: T, ...values: W) => WriteCommands | PromiseLike<WriteCommands>): PipelineSink
   /**

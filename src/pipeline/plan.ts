@@ -2,7 +2,7 @@
 // A global operation ends a stage and begins the next one; a publishing sink adds a stage of one task.
 import type { StageSpec } from '../engine/runner.ts'
 import { builtins } from './builtins.ts'
-import type { OperationCall, ReaderCall, SinkCall, Splits } from './define.ts'
+import { type OperationCall, type ReaderCall, type SinkCall, type Splits, executorPart } from './define.ts'
 import { labelOf } from './site.ts'
 import { type TextStep, tokensOf } from './text.ts'
 import type { StageProgram, StageSource, StageTarget, StepProgram } from './program.ts'
@@ -74,7 +74,7 @@ export function stagesOf(description: Description, splits: readonly Splits[] = [
       options,
       functions: call.functions.map((value) => indexOf(value, label)),
       ...(values === undefined ? {} : { values: indexOf(values, labelOf('with', site)) }),
-      ...(builtins.get(name) === definition ? {} : { definition: indexOf(definition, label) }),
+      ...(builtins.get(name) === definition ? {} : { definition: indexOf(executorPart(definition), label) }),
       text,
       place: site.place,
       stack: site.stack,

@@ -133,6 +133,16 @@ export class Readers {
     return this.#read(from, { ...options }, items)
   }
 
+  /**
+   * The records of a reader made with defineReader().
+   * @throws PlanError PLAN_OPTION
+   */
+  read<T>(reader: ReaderCall<T>): Pipeline<T> {
+    const kind = (reader as Partial<ReaderCall<T>> | undefined)?.definition?.kind
+    if (kind !== 'reader') refuse('read', 'a reader made with defineReader()', reader)
+    return pipelineOf<T>(reader, this.#launcher)
+  }
+
   #read<T>(definition: ReaderDefinition, options: unknown, source?: unknown): Pipeline<T> {
     const call: ReaderCall = { definition, name: definition.name, options, functions: [], site: callSite(), source }
     return pipelineOf<T>(call, this.#launcher)

@@ -293,7 +293,9 @@ export class StageTask {
     const context = this.#context(call)
     if (source.kind === 'reader') {
       const split = { index: this.#task.task, data: source.data }
-      return this.#definition(call, 'reader').read(call.options, split, context, this.#functions(call))
+      const read = this.#definition(call, 'reader').read(call.options, split, context, this.#functions(call))
+      // Those of users give arrays.
+      return call.definition === undefined ? read : readBatches(read)
     }
     const merging: MergeContext = {
       ...context,
@@ -367,6 +369,10 @@ export class StageTask {
     }
     return definition as Extract<Definition, { kind: K }>
   }
+}
+
+async function* readBatches(reads: AsyncIterable<ReadBatch | readonly unknown[]>): AsyncGenerator<ReadBatch> {
+  for await (const read of reads) yield 'batch' in read ? read : { batch: { kind: 'records', records: [...read] } }
 }
 
 async function* batchesOf(batches: AsyncIterable<readonly unknown[] | Batch>): AsyncGenerator<ReadBatch> {

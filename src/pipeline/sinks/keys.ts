@@ -34,7 +34,8 @@ function keyOf(key: unknown): string | Uint8Array {
 function ttlOf(ttl: unknown): number | undefined {
   if (ttl === undefined || ttl === null) return undefined
   const ms = typeof ttl === 'number' ? Math.round(ttl * 1000) : NaN
-  if (!Number.isSafeInteger(ms) || ms < 1) throw refusal(`ttl to be a number of seconds above 0, got ${String(ttl)}`)
+  if (!Number.isSafeInteger(ms) || ms < 1)
+    throw refusal(`ttl to be a number of seconds above 0, got ${JSON.stringify(ttl)}`)
   return ms
 }
 

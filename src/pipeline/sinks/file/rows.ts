@@ -75,20 +75,11 @@ function lineOf(fields: readonly string[]): string {
 }
 
 function fieldOf(value: unknown): string {
-  switch (typeof value) {
-    case 'string':
-      return quoted(value)
-    case 'number':
-    case 'bigint':
-    case 'boolean':
-      return String(value)
-    case 'undefined':
-      return ''
-    case 'object':
-      if (value === null) return ''
-      if (value instanceof Date) return quoted(Number.isNaN(value.getTime()) ? '' : value.toISOString())
-      if (!(value instanceof Uint8Array)) return quoted(jsonRow(value).slice(0, -1))
-  }
+  if (typeof value === 'string') return quoted(value)
+  if (typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean') return String(value)
+  if (value === undefined || value === null) return ''
+  if (value instanceof Date) return quoted(Number.isNaN(value.getTime()) ? '' : value.toISOString())
+  if (typeof value === 'object' && !(value instanceof Uint8Array)) return quoted(jsonRow(value).slice(0, -1))
   throw new PlanError(
     'PLAN_RECORD',
     `toFile: csv has no text for ${typeof value === 'object' ? 'bytes' : typeof value}`,
