@@ -9,7 +9,7 @@ import { FileWriter } from './file-writer.ts'
 import { MAX_SEGMENT_BYTES } from './header.ts'
 import { Packer, SegmentFull } from './packer.ts'
 import { schemaToJson } from './schema-json.ts'
-import { nodeIn, type Schema } from './schema.ts'
+import { holdsKind, nodeIn, type Schema } from './schema.ts'
 
 export interface WriteOptions {
   /** Store equal strings, and objects that are the same object, once per segment (within one object they always are). Default false. */
@@ -128,6 +128,8 @@ export class SegmentWriter {
 export class BufferWriter<T> {
   readonly #writer: SegmentWriter
   readonly #codec: Codec
+  /** Whether objects can refer to each other: then one that was referred to is not stored again. */
+  readonly #recursive: boolean
   readonly #schema: object
   #length = 0
   #done = false
@@ -135,6 +137,7 @@ export class BufferWriter<T> {
   constructor(path: string, schema: Schema<T>, options: WriteOptions = {}) {
     const node = nodeIn(schema)
     this.#codec = codecOf(node)
+    this.#recursive = holdsKind(node, ['ref'])
     this.#schema = schemaToJson([node])
     this.#writer = new SegmentWriter(path, options, true)
   }
@@ -150,7 +153,12 @@ export class BufferWriter<T> {
    */
   append(value: T): void {
     this.#check()
-    this.#writer.append((packer) => this.#codec.put(packer, value))
+    this.#writer.append((packer) => {
+      const at = this.#codec.put(packer, value)
+      // Nothing can refer to it later, and a source that fills one object again and again is common.
+      if (!this.#recursive) packer.forgetValue(this.#codec, value)
+      return at
+    })
     this.#length++
   }
 

@@ -5,7 +5,7 @@ import { FixedCodec, MisfitError, alignUp, type Codec } from './codec.ts'
 import { hashBytes, LOW_SEED } from './hash.ts'
 import { MAX_SEGMENT_BYTES } from './header.ts'
 import { Packer } from './packer.ts'
-import type { Node } from './schema.ts'
+import { holdsKind, type Node } from './schema.ts'
 import type { Segment } from './segment.ts'
 import { TextProbe } from './text-probe.ts'
 
@@ -16,26 +16,7 @@ const scratch = new Packer(MAX_SEGMENT_BYTES, false, false)
 
 /** Refuses schemas whose values have no content to compare: references can be cycles. */
 export function checkKeyNode(node: Node, what: string): void {
-  const holds = (inner: Node): boolean => {
-    switch (inner.kind) {
-      case 'ref':
-        return true
-      case 'list':
-      case 'set':
-        return holds(inner.item)
-      case 'tuple':
-        return inner.items.some(holds)
-      case 'dict':
-        return holds(inner.key) || holds(inner.value)
-      case 'nullable':
-        return holds(inner.inner)
-      case 'struct':
-        return inner.attributes.some((attribute) => holds(attribute.node))
-      default:
-        return false
-    }
-  }
-  if (holds(node)) throw new BufferError('BUFFER_SCHEMA', `${what} cannot hold ref(...)`)
+  if (holdsKind(node, ['ref'])) throw new BufferError('BUFFER_SCHEMA', `${what} cannot hold ref(...)`)
 }
 
 /** Keys that are being made canonical: a set as a member of a set hashes its own members meanwhile. */

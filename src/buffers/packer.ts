@@ -36,6 +36,11 @@ class IdentityMap {
     this.#young.set(key, at)
   }
 
+  delete(key: unknown): void {
+    this.#young.delete(key)
+    this.#old.delete(key)
+  }
+
   clear(): void {
     if (this.#young.size > 0) this.#young.clear()
     if (this.#old.size > 0) this.#old.clear()
@@ -124,6 +129,11 @@ export class Packer {
     let map = this.#known.get(codec)
     if (!map) this.#known.set(codec, (map = new IdentityMap()))
     map.set(value, at)
+  }
+
+  /** Forgets one value: it may be changed before it comes again. */
+  forgetValue(codec: Codec, value: unknown): void {
+    this.#known.get(codec)?.delete(value)
   }
 
   /** Fills the slot when the object that is being packed is complete: chains of references need no stack. */

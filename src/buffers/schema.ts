@@ -139,6 +139,27 @@ export function isSchema(value: object): value is Schema<unknown> {
   return nodeOf in value
 }
 
+/** Whether a schema holds one of these kinds anywhere, not following references. */
+export function holdsKind(node: Node, kinds: readonly Node['kind'][]): boolean {
+  if (kinds.includes(node.kind)) return true
+  const holds = (inner: Node): boolean => holdsKind(inner, kinds)
+  switch (node.kind) {
+    case 'list':
+    case 'set':
+      return holds(node.item)
+    case 'tuple':
+      return node.items.some(holds)
+    case 'dict':
+      return holds(node.key) || holds(node.value)
+    case 'nullable':
+      return holds(node.inner)
+    case 'struct':
+      return node.attributes.some((attribute) => holds(attribute.node))
+    default:
+      return false
+  }
+}
+
 /** A node as a user would write it: `list(str)`. */
 export function describe(node: Node): string {
   switch (node.kind) {

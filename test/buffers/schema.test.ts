@@ -231,6 +231,23 @@ describe('references', () => {
   })
 })
 
+describe('a source that yields one object again and again', () => {
+  it('is stored as what it was each time', async () => {
+    const file = path()
+    const Row = struct('Row', { id: u32, name: str, extra: any })
+    function* source() {
+      const row = { id: 0, name: '', extra: [0] as unknown }
+      for (let id = 0; id < 100; id++) yield Object.assign(row, { id, name: `row ${id}`, extra: [id] })
+    }
+    for (const intern of [false, true]) {
+      await buildArray(file, Row, source(), { intern })
+      const array = openArray(file, Row)
+      expect([...array].map(({ id, name }) => `${id} ${name}`)).toEqual(Array.from({ length: 100 }, (_, id) => `${id} row ${id}`)) // prettier-ignore
+      array.close()
+    }
+  })
+})
+
 describe('versions of a schema', () => {
   const V1 = struct('Movie', { id: u16, title: str, old: u8, place: struct('Place', { x: i16, y: i16 }) })
 
