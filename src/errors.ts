@@ -185,8 +185,8 @@ export const catalogue = {
     hint: 'Run it again.',
   },
   EXECUTION_TOPOLOGY: {
-    meaning: 'Slots moved while a keyspace was read, and effects had been applied, so the stage cannot run again.',
-    hint: 'Run it again when the reshard is done.',
+    meaning: 'Slots moved, or a server took the place of another, while a keyspace was read in ranges of its table.',
+    hint: 'Run it again when the reshard or the restart is done.',
   },
   EXECUTION_BLOCK_LOST: {
     meaning: 'A block on the data plane is missing or damaged, and making it again did not help.',
@@ -200,6 +200,27 @@ export const catalogue = {
   EXECUTION_NO_WORKER: {
     meaning: 'No worker of the group has what a task needs.',
     hint: 'Start `gearmill worker`, or install the missing package beside one.',
+  },
+  TRIGGER_UNKNOWN: {
+    meaning: 'There is no trigger of that name.',
+    hint: '`mill.triggers.list()` and `gearmill triggers` show those that there are.',
+  },
+  TRIGGER_VERSION: {
+    meaning: 'A trigger of that name has a higher version.',
+    hint: 'Register with a higher version, or remove the trigger first.',
+  },
+  TRIGGER_KIND: {
+    meaning: 'The name belongs to a trigger of another kind.',
+    hint: 'Choose another name, or remove that trigger first.',
+  },
+  TRIGGER_FENCED: {
+    meaning: 'Another worker took over the place at which a trigger ran.',
+    hint: 'Nothing is lost: what was not committed is processed there.',
+    retryable: true,
+  },
+  TRIGGER_CALL: {
+    meaning: 'A call failed: the function threw, or its answer did not come in time.',
+    hint: 'The message says why; where nothing answered, see that a worker runs.',
   },
   BUFFER_CLOSED: {
     meaning: 'A shared buffer, or a view or cursor on it, was used after close().',
@@ -304,6 +325,14 @@ export class ServerError extends GearmillError {
 export class CaptureError extends GearmillError {
   declare readonly code: CodeOf<'CAPTURE'>
   constructor(code: CodeOf<'CAPTURE'>, message: string, options?: ErrorOptions) {
+    super(code, message, options)
+  }
+}
+
+/** Registered pipelines. */
+export class TriggerError extends GearmillError {
+  declare readonly code: CodeOf<'TRIGGER'>
+  constructor(code: CodeOf<'TRIGGER'>, message: string, options?: ErrorOptions) {
     super(code, message, options)
   }
 }

@@ -1,10 +1,10 @@
-// keys(pattern, options): the keyspace of each shard by SCAN, filtered by pattern and type on the server, with values read
-// in pipelined batches. A key that SCAN gives twice within a split is one record.
-import type { Argument, Deployment, Reply } from '../../redis/deployment.ts'
-import { GearmillError } from '../../errors.ts'
-import { type ReadBatch, type RunContext, defineReader } from '../define.ts'
-import { type ValueType, readValues, valueTypes } from './values.ts'
-import { textOfReply } from './decode.ts'
+// keys(pattern, options): the keyspace of each shard by ranges of SCAN, filtered by pattern and type on the server, with
+// values read in few round trips.
+import { type ReadBatch, defineReader } from '../define.ts'
+import { type KeyspacePlan, KeyspacePart, planKeyspace } from './keyspace/parts.ts'
+import { KeyRecords } from './keyspace/records.ts'
+import { scanned } from './keyspace/scan.ts'
+import { type ValueType, valueTypes } from './values.ts'
 
 export interface KeysOptions {
   readonly pattern: string
@@ -13,21 +13,13 @@ export interface KeysOptions {
   readonly binary: boolean
 }
 
-interface KeysData {
-  /** One split for each. */
-  readonly shards: readonly string[]
-}
-
-const scanCount = 1000
-const keysTogether = 500
-
 const readCommands: Readonly<Record<ValueType, readonly string[]>> = {
-  string: ['GET'],
-  hash: ['HLEN', 'HGETALL', 'HSCAN'],
-  list: ['LLEN', 'LRANGE'],
-  set: ['SCARD', 'SMEMBERS', 'SSCAN'],
-  zset: ['ZCARD', 'ZRANGE', 'ZSCAN'],
-  stream: ['XLEN', 'XRANGE'],
+  string: ['MGET', 'GETRANGE'],
+  hash: ['HLEN', 'MEMORY USAGE', 'HGETALL', 'HSCAN'],
+  list: ['LLEN', 'MEMORY USAGE', 'LRANGE'],
+  set: ['SCARD', 'MEMORY USAGE', 'SMEMBERS', 'SSCAN'],
+  zset: ['ZCARD', 'MEMORY USAGE', 'ZRANGE', 'ZSCAN'],
+  stream: ['XLEN', 'MEMORY USAGE', 'XRANGE'],
 }
 
 export const keys = defineReader({
@@ -45,99 +37,37 @@ export const keys = defineReader({
     if (!values) return [scan]
     return [scan, 'TYPE', ...(type === undefined ? valueTypes.flatMap((one) => readCommands[one]) : readCommands[type])]
   },
-  splits: async (_options, { deployment }) => {
-    const { shards } = await deployment.refresh()
-    return { count: shards.length, data: { shards: shards.map((shard) => shard.id) } satisfies KeysData }
+  splits: async ({ values }, { deployment }) => {
+    const plan = await planKeyspace(deployment, values)
+    return { count: plan.shards.reduce((sum, { ranges }) => sum + ranges, 0), data: plan }
   },
   async *read(options, { index, data }, context) {
-    const shard = (data as KeysData).shards[index] as string
     const { deployment, namespace } = context.environment
-    const before = slotsOf(deployment, shard)
-    // The values of one batch are under way while the one in front is worked on.
-    let ahead: Promise<ReadBatch> | undefined
-    for await (const found of scanned(deployment, shard, options, `${namespace}:{`)) {
-      for (let i = 0; i < found.length; i += keysTogether) {
-        const next = batchOf(found.slice(i, i + keysTogether), options, context, shard)
-        // Its rejection is seen when it is awaited; until then it is no unhandled one.
-        next.catch(() => undefined)
-        if (ahead !== undefined) yield await ahead
-        ahead = next
+    const part = new KeyspacePart(data as KeyspacePlan, index)
+    const records = new KeyRecords(deployment, options, context.fail, part.large)
+    const places = await part.locate(deployment, context.task.signal)
+    const batches = async function* (): AsyncGenerator<ReadBatch> {
+      for (const place of places) {
+        for await (const found of scanned(deployment, place, options, `${namespace}:{`)) yield* records.of(found)
       }
     }
-    if (ahead !== undefined) yield await ahead
-    await deployment.refresh()
-    if (slotsOf(deployment, shard) !== before) {
-      throw new GearmillError('EXECUTION_TOPOLOGY', `slots of shard ${shard} moved while its keys were read`)
-    }
+    yield* ahead(batches())
+    await part.confirm(deployment, places)
   },
 })
 
-function slotsOf({ topology }: Deployment, shard: string): string {
-  return JSON.stringify(topology.shards.find(({ id }) => id === shard)?.slots)
-}
-
-/** New keys, a SCAN call at a time; the next call is under way while the keys of one are worked on. */
-async function* scanned(
-  deployment: Deployment,
-  shard: string,
-  { pattern, type }: KeysOptions,
-  ownPrefix: string,
-): AsyncGenerator<Buffer[]> {
-  const own = Buffer.from(ownPrefix)
-  const seen = new Set<string>()
-  const scan = (cursor: Argument): Promise<Reply> =>
-    deployment.onShard(
-      shard,
-      ['SCAN', cursor, 'MATCH', pattern, 'COUNT', scanCount, ...(type === undefined ? [] : ['TYPE', type])],
-      { binary: true },
-    )
-  let pending: Promise<Reply> | undefined = scan('0')
-  while (pending !== undefined) {
-    const [cursor, found] = (await pending) as [Buffer, Buffer[]]
-    pending = cursor.equals(zero) ? undefined : scan(cursor.toString())
-    // Its rejection is seen when it is awaited; until then it is no unhandled one.
-    pending?.catch(() => undefined)
-    const fresh = found.filter((key) => {
-      if (key.subarray(0, own.length).equals(own)) return false
-      const name = key.toString('latin1')
-      if (seen.has(name)) return false
-      seen.add(name)
-      return true
-    })
-    if (fresh.length > 0) yield fresh
-  }
-}
-
-const zero = Buffer.from('0')
-
-async function batchOf(
-  found: readonly Buffer[],
-  { type, values, binary }: KeysOptions,
-  context: RunContext,
-  shard: string,
-): Promise<ReadBatch> {
-  const records: unknown[] = []
-  const places: string[] = []
-  const put = (key: Buffer, make: (name: string | Uint8Array) => unknown): void => {
-    const shown = key.toString()
-    try {
-      records.push(make(binary ? new Uint8Array(key) : textOfReply(key, 'a key')))
-      places.push(shown)
-    } catch (error) {
-      context.fail(error, shown, shown)
+/** The next batch is under way while one is worked on. */
+async function* ahead(batches: AsyncGenerator<ReadBatch>): AsyncGenerator<ReadBatch> {
+  try {
+    for (let next = batches.next(); ;) {
+      const { done, value } = await next
+      if (done === true) return
+      next = batches.next()
+      // Its rejection is seen when it is awaited; until then it is no unhandled one.
+      next.catch(() => undefined)
+      yield value
     }
+  } finally {
+    await batches.return(undefined)
   }
-  if (!values) {
-    for (const key of found) put(key, (name) => name)
-  } else {
-    const read = await readValues(context.environment.deployment, shard, found, type, binary)
-    for (const [i, key] of found.entries()) {
-      const value = read[i]
-      // Gone since it was scanned, or of a module's type.
-      if (value === undefined) continue
-      if (value.error === undefined) put(key, (name) => ({ key: name, type: value.type, value: value.value }))
-      else context.fail(value.error, key.toString(), key.toString())
-    }
-  }
-  return { batch: { kind: 'records', records }, place: (i) => places[i] as string }
 }

@@ -1,11 +1,13 @@
-// Values of many keys of one shard, in few round trips and bounded replies: first types and lengths, then small values as
-// a whole and large ones in parts.
+// Values of collections in bounded replies: small ones as a whole, many in one round trip, large ones in parts.
 import type { Argument, Deployment, Reply } from '../../redis/deployment.ts'
+import { PlanError } from '../../errors.ts'
 import { textOf } from '../../redis/replies.ts'
 import { textOfReply } from './decode.ts'
+import type { Key } from './keyspace/scan.ts'
 
 export const valueTypes = ['string', 'hash', 'list', 'set', 'zset', 'stream'] as const
 export type ValueType = (typeof valueTypes)[number]
+export type CollectionType = Exclude<ValueType, 'string'>
 
 /** A value, or why there is none. */
 export interface ReadValue {
@@ -14,63 +16,93 @@ export interface ReadValue {
   readonly error?: unknown
 }
 
-/** Larger collections are read in parts of about so many elements. */
-const part = 1000
+/** Larger collections are read in parts of so many elements at most. */
+const mostElements = 1000
+/** Larger ones in parts of about so many bytes. */
+const partBytes = 1024 * 1024
 
 type Text = string | Uint8Array
 type Call = (args: readonly Argument[]) => Promise<Reply>
 
-/** The value of each key; undefined where the key is gone or of a type that Gearmill does not know. */
-export async function readValues(
+const lengthCommands: Readonly<Record<CollectionType, string>> = {
+  hash: 'HLEN',
+  list: 'LLEN',
+  set: 'SCARD',
+  zset: 'ZCARD',
+  stream: 'XLEN',
+}
+
+/** How a collection is to be read. */
+export interface Extent {
+  readonly type: CollectionType
+  readonly length: number
+  readonly bytes: number
+}
+
+/** The lengths of collections, and about how large they are. Undefined: gone. */
+export function extentsOf(
   deployment: Deployment,
-  shard: string,
-  found: readonly Buffer[],
-  type: ValueType | undefined,
-  binary: boolean,
-): Promise<(ReadValue | undefined)[]> {
-  const call: Call = (args) => deployment.onShard(shard, args, { binary: true })
-  const types = await Promise.all(found.map(async (key) => type ?? typeOf(await call(['TYPE', key]))))
+  keys: readonly { readonly key: Key; readonly type: CollectionType }[],
+): Promise<(Extent | undefined)[]> {
   return Promise.all(
-    found.map(async (key, i): Promise<ReadValue | undefined> => {
-      const known = types[i]
-      if (known === undefined) return undefined
-      try {
-        const value = await readers[known](call, key, (bytes) =>
-          binary ? new Uint8Array(bytes) : textOfReply(bytes, 'the value'),
-        )
-        return value === undefined ? undefined : { type: known, value }
-      } catch (error) {
-        // Another type took its place since it was scanned: gone, as far as this type goes.
-        if (error instanceof Error && error.message.includes('WRONGTYPE')) return undefined
-        return { type: known, error }
-      }
+    keys.map(async ({ key, type }) => {
+      const [length, bytes] = await Promise.all([
+        whereTyped(deployment.command(key, [lengthCommands[type], key])),
+        deployment.command(key, ['MEMORY', 'USAGE', key]),
+      ])
+      // Only a stream may be there and empty.
+      const there = type === 'stream' ? length !== null && bytes !== null : Number(length) > 0
+      return there ? { type, length: Number(length), bytes: Number(bytes) } : undefined
     }),
   )
 }
 
-function typeOf(reply: Reply): ValueType | undefined {
+/** What another type took the place of is gone, as far as its old type goes. */
+async function whereTyped(reply: Promise<Reply>): Promise<Reply> {
+  try {
+    return await reply
+  } catch (error) {
+    if (error instanceof Error && error.message.includes('WRONGTYPE')) return null
+    throw error
+  }
+}
+
+/** The value of one collection; undefined where it is gone. */
+export async function readCollection(
+  deployment: Deployment,
+  key: Key,
+  { type, length, bytes }: Extent,
+  binary: boolean,
+): Promise<ReadValue | undefined> {
+  const call: Call = (args) => deployment.command(key, args, { binary: true })
+  const text = (one: Buffer): Text => (binary ? new Uint8Array(one) : textOfReply(one, 'the value'))
+  const part = Math.max(1, Math.min(mostElements, Math.floor(partBytes / Math.max(1, bytes / Math.max(1, length)))))
+  try {
+    const value = await readers[type](call, key, text, length, part)
+    const gone = type !== 'stream' && Object.keys(value).length === 0
+    return gone ? undefined : { type, value }
+  } catch (error) {
+    if (error instanceof Error && error.message.includes('WRONGTYPE')) return undefined
+    if (error instanceof PlanError) return { type, error }
+    throw error
+  }
+}
+
+export function typeOf(reply: Reply): ValueType | undefined {
   const name = textOf(reply)
   return valueTypes.find((type) => type === name)
 }
 
-type ReadOne = (call: Call, key: Buffer, text: (bytes: Buffer) => Text) => Promise<unknown>
+type ReadOne = (call: Call, key: Key, text: (bytes: Buffer) => Text, length: number, part: number) => Promise<object>
 
-const readers: Readonly<Record<ValueType, ReadOne>> = {
-  async string(call, key, text) {
-    const reply = await call(['GET', key])
-    return reply === null ? undefined : text(reply as Buffer)
-  },
-
-  async hash(call, key, text) {
-    const length = Number(await call(['HLEN', key]))
-    if (length === 0) return undefined
-    const pairs = length <= part ? pairsOf(await call(['HGETALL', key])) : pairsIn(await scanAll(call, 'HSCAN', key))
+const readers: Readonly<Record<CollectionType, ReadOne>> = {
+  async hash(call, key, text, length, part) {
+    const pairs =
+      length <= part ? pairsOf(await call(['HGETALL', key])) : pairsIn(await scanAll(call, 'HSCAN', key, part))
     return Object.fromEntries(pairs.map(([field, value]) => [nameOf(field), text(value as Buffer)]))
   },
 
-  async list(call, key, text) {
-    const length = Number(await call(['LLEN', key]))
-    if (length === 0) return undefined
+  async list(call, key, text, length, part) {
     const items: Text[] = []
     for (let from = 0; from < length; from += part) {
       const reply = (await call(['LRANGE', key, from, from + part - 1])) as Buffer[]
@@ -80,30 +112,24 @@ const readers: Readonly<Record<ValueType, ReadOne>> = {
     return items
   },
 
-  async set(call, key, text) {
-    const length = Number(await call(['SCARD', key]))
-    if (length === 0) return undefined
-    const members = length <= part ? membersOf(await call(['SMEMBERS', key])) : await scanAll(call, 'SSCAN', key)
+  async set(call, key, text, length, part) {
+    const members = length <= part ? membersOf(await call(['SMEMBERS', key])) : await scanAll(call, 'SSCAN', key, part)
     return [...unique(members)].map((member) => text(member))
   },
 
-  async zset(call, key, text) {
-    const length = Number(await call(['ZCARD', key]))
-    if (length === 0) return undefined
+  async zset(call, key, text, length, part) {
     const pairs =
       length <= part
         ? pairsOf(await call(['ZRANGE', key, 0, -1, 'WITHSCORES']))
-        : pairsIn(await scanAll(call, 'ZSCAN', key))
+        : pairsIn(await scanAll(call, 'ZSCAN', key, part))
     const byMember = new Map(pairs.map(([member, score]) => [member.toString('latin1'), { member, score }]))
-    const members = Array.from(byMember.values(), ({ member, score }) => ({
-      member: text(member),
-      score: scoreOf(score),
-    }))
+    const all = Array.from(byMember.values(), ({ member, score }) => ({ member, score: scoreOf(score) }))
     // ZSCAN has no order.
-    return length <= part ? members : members.sort((a, b) => a.score - b.score)
+    if (length > part) all.sort((a, b) => (a.score === b.score ? a.member.compare(b.member) : a.score - b.score))
+    return all.map(({ member, score }) => ({ member: text(member), score }))
   },
 
-  async stream(call, key, text) {
+  async stream(call, key, text, _length, part) {
     const entries: { id: string; value: Record<string, Text> }[] = []
     for (let from = '-'; ;) {
       const reply = (await call(['XRANGE', key, from, '+', 'COUNT', part])) as [Buffer, Buffer[] | null][]
@@ -119,7 +145,7 @@ const readers: Readonly<Record<ValueType, ReadOne>> = {
 }
 
 /** All items of a collection, by its own SCAN; some twice where it changes meanwhile. */
-async function scanAll(call: Call, command: 'HSCAN' | 'SSCAN' | 'ZSCAN', key: Buffer): Promise<Buffer[]> {
+async function scanAll(call: Call, command: 'HSCAN' | 'SSCAN' | 'ZSCAN', key: Key, part: number): Promise<Buffer[]> {
   const items: Buffer[] = []
   let cursor = '0'
   do {

@@ -1,0 +1,164 @@
+// From keys to records, in batches of bounded size: strings first, for most keys are; then what is none, by its type.
+import { PlanError } from '../../../errors.ts'
+import type { Deployment } from '../../../redis/deployment.ts'
+import type { ReadBatch, RunContext } from '../../define.ts'
+import { type CollectionType, type ReadValue, type ValueType, extentsOf, readCollection, typeOf } from '../values.ts'
+import type { Key } from './scan.ts'
+import { type StringValue, StringReader } from './strings.ts'
+
+export interface RecordOptions {
+  readonly type?: ValueType | undefined
+  readonly values: boolean
+  readonly binary: boolean
+}
+
+/** Collections are read together up to so many elements, or so many bytes. */
+const elementsTogether = 8000
+const bytesTogether = 4 * 1024 * 1024
+
+interface Collection {
+  readonly key: Key
+  readonly type: CollectionType
+}
+
+export class KeyRecords {
+  readonly #deployment: Deployment
+  readonly #options: RecordOptions
+  readonly #fail: RunContext['fail']
+  readonly #strings: StringReader
+
+  /** @param large whether strings may be too large for one reply */
+  constructor(deployment: Deployment, options: RecordOptions, fail: RunContext['fail'], large: boolean) {
+    this.#deployment = deployment
+    this.#options = options
+    this.#fail = fail
+    this.#strings = new StringReader(deployment, large, options.binary)
+  }
+
+  async *of(keys: readonly Key[]): AsyncGenerator<ReadBatch> {
+    const { type, values } = this.#options
+    if (!values) {
+      yield this.#named(keys)
+      return
+    }
+    if (type !== undefined && type !== 'string') {
+      yield* this.#collections(keys.map((key) => ({ key, type })))
+      return
+    }
+    for (let at = 0; at < keys.length;) {
+      const some = keys.slice(at, at + this.#strings.together)
+      at += some.length
+      if (type === undefined && this.#strings.needsTypes) {
+        const { strings, others } = await this.#sorted(some)
+        yield* this.#stringsOf(strings)
+        yield* this.#collections(others)
+      } else yield* this.#stringsOf(some)
+    }
+  }
+
+  async *#stringsOf(keys: readonly Key[]): AsyncGenerator<ReadBatch> {
+    for (let at = 0; at < keys.length;) {
+      const some = at === 0 ? keys : keys.slice(at)
+      const values = await this.#strings.read(some)
+      at += values.length
+      const batch = new Batch(this.#options.binary, this.#fail)
+      let none: Key[] | undefined
+      for (let i = 0; i < values.length; i++) {
+        const value = values[i] as StringValue
+        const key = some[i] as Key
+        if (value === null) (none ??= []).push(key)
+        else batch.put(key, 'string', value)
+      }
+      yield batch.done()
+      // Gone since they were scanned, or of another type.
+      if (none !== undefined && this.#options.type === undefined && !this.#strings.needsTypes) {
+        yield* this.#collections((await this.#sorted(none)).others)
+      }
+    }
+  }
+
+  async #sorted(keys: readonly Key[]): Promise<{ readonly strings: readonly Key[]; readonly others: Collection[] }> {
+    const types = await Promise.all(keys.map(async (key) => typeOf(await this.#deployment.command(key, ['TYPE', key]))))
+    const strings: Key[] = []
+    const others: Collection[] = []
+    for (const [i, type] of types.entries()) {
+      if (type === 'string') strings.push(keys[i] as Key)
+      // Types of modules are left out.
+      else if (type !== undefined) others.push({ key: keys[i] as Key, type })
+    }
+    return { strings, others }
+  }
+
+  async *#collections(collections: readonly Collection[]): AsyncGenerator<ReadBatch> {
+    const extents = await extentsOf(this.#deployment, collections)
+    for (let at = 0; at < collections.length;) {
+      const reading: Promise<ReadValue | undefined>[] = []
+      const keys: Key[] = []
+      let elements = 0
+      let bytes = 0
+      for (; at < collections.length; at++) {
+        const extent = extents[at]
+        if (extent === undefined) continue
+        const over = elements + extent.length > elementsTogether || bytes + extent.bytes > bytesTogether
+        if (over && keys.length > 0) break
+        elements += extent.length
+        bytes += extent.bytes
+        const { key } = collections[at] as Collection
+        keys.push(key)
+        reading.push(readCollection(this.#deployment, key, extent, this.#options.binary))
+      }
+      const batch = new Batch(this.#options.binary, this.#fail)
+      for (const [i, value] of (await Promise.all(reading)).entries()) {
+        if (value !== undefined) batch.put(keys[i] as Key, value.type, value.error ?? value.value)
+      }
+      yield batch.done()
+    }
+  }
+
+  #named(keys: readonly Key[]): ReadBatch {
+    const { binary } = this.#options
+    const failed = keys.filter((key) => !binary && typeof key !== 'string')
+    for (const key of failed) failKey(this.#fail, key)
+    const good = failed.length === 0 ? keys : keys.filter((key) => typeof key === 'string')
+    const records = binary ? good.map(bytesOf) : [...good]
+    return { batch: { kind: 'records', records }, place: (i) => String(good[i]) }
+  }
+}
+
+/** Records of keys and values. */
+class Batch {
+  readonly #binary: boolean
+  readonly #fail: RunContext['fail']
+  readonly #records: unknown[] = []
+  readonly #keys: Key[] = []
+
+  constructor(binary: boolean, fail: RunContext['fail']) {
+    this.#binary = binary
+    this.#fail = fail
+  }
+
+  put(key: Key, type: ValueType, value: unknown): void {
+    if (value instanceof PlanError) this.#fail(value, String(key), String(key))
+    else if (this.#binary) this.#add(key, { key: bytesOf(key), type, value })
+    else if (typeof key === 'string') this.#add(key, { key, type, value })
+    else failKey(this.#fail, key)
+  }
+
+  #add(key: Key, record: unknown): void {
+    this.#keys.push(key)
+    this.#records.push(record)
+  }
+
+  done(): ReadBatch {
+    const keys = this.#keys
+    return { batch: { kind: 'records', records: this.#records }, place: (i) => String(keys[i]) }
+  }
+}
+
+function failKey(fail: RunContext['fail'], key: Key): void {
+  fail(new PlanError('PLAN_ENCODING', 'a key is not UTF-8'), String(key), String(key))
+}
+
+function bytesOf(key: Key): Uint8Array {
+  return new Uint8Array(typeof key === 'string' ? Buffer.from(key) : key)
+}
