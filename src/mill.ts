@@ -16,6 +16,9 @@ import type { Deployment, Topology } from './redis/deployment.ts'
 import type { UserRedis } from './redis/user.ts'
 import { startCluster } from './server/cluster.ts'
 import { startServer } from './server/standalone.ts'
+import { Calls, CommandBuilder } from './triggers/command.ts'
+import { Triggers } from './triggers/registry.ts'
+import type { TriggerService } from './triggers/service.ts'
 
 /**
  * Connects to a server, a cluster, or what Sentinels name.
@@ -57,6 +60,9 @@ export async function local(options: LocalOptions = {}): Promise<Mill> {
 /** How long close() waits for a server that does not answer. */
 const serverPatienceMs = 3000
 
+/** How long events that are being processed may take when a mill is closed, in milliseconds. */
+const closeGraceMs = 2000
+
 /** What a mill closes last: the private server of `local()`. */
 interface Owned {
   stop(): Promise<unknown>
@@ -66,11 +72,15 @@ export class Mill extends Readers implements AsyncDisposable {
   /** The user's own commands, named as in node-redis, the same on a server and on a cluster; also inside shipped functions. */
   readonly redis: UserRedis
   readonly executions: Executions
+  /** The triggers of the deployment, whoever registered them. */
+  readonly triggers: Triggers
   readonly config: Config
   readonly #deployment: Deployment
   readonly #engine: EngineClient
   readonly #events: GroupEvents
   readonly #worker: Worker | undefined
+  readonly #service: TriggerService | undefined
+  readonly #calls: Calls
   readonly #blocks: BlockStore
   readonly #owned: readonly Owned[]
   readonly #logger: Logger
@@ -92,7 +102,14 @@ export class Mill extends Readers implements AsyncDisposable {
 
   private constructor(parts: MillParts, owned: readonly Owned[]) {
     const { deployment, engine, config } = parts
-    super({ engine, secret: config.secret })
+    const triggers = new Triggers({ engine, secret: config.secret, timeoutMs: config.jobs.timeoutMs })
+    super({
+      engine,
+      secret: config.secret,
+      register: (description, options) => triggers.registerPipeline(description, options),
+    })
+    this.triggers = triggers
+    this.#calls = new Calls(triggers.client)
     this.redis = parts.redis
     this.executions = new Executions(engine)
     this.config = config
@@ -100,6 +117,7 @@ export class Mill extends Readers implements AsyncDisposable {
     this.#engine = engine
     this.#events = parts.events
     this.#worker = parts.worker
+    this.#service = parts.service
     this.#blocks = parts.blocks
     this.#owned = owned
     this.#logger = parts.logger
@@ -139,6 +157,18 @@ export class Mill extends Readers implements AsyncDisposable {
     return submitCall(this.#engine, fn, args, options)
   }
 
+  /**
+   * A function that any client of the server can call: `FCALL gm_call 1 '<namespace>:{gm0}' name arg ...` gives an id, the list
+   * `<namespace>:{gm0}:reply:<id>` the answer. Arguments are texts, the answer is JSON.
+   *
+   * @example
+   * const add = await mill.command('add', (a: string, b: string) => Number(a) + Number(b)).register()
+   * console.log(await add.call('1', '2')) // 3
+   */
+  command<A extends readonly string[], R>(name: string, f: (...args: A) => R): CommandBuilder<A, R> {
+    return new CommandBuilder(name, f, this.triggers, this.#calls)
+  }
+
   /** Starts saving checkpoints every so many milliseconds. */
   checkpointEvery(ms: number): void {
     clearInterval(this.#checkpoints)
@@ -168,13 +198,14 @@ export class Mill extends Readers implements AsyncDisposable {
       }
     }
     // These talk to the server. One that is gone must not hold us: closing the connection ends what they wait for.
-    const talks = [() => this.#worker?.drain(0), () => this.#engine.close()]
+    const talks = [() => this.#service?.close(closeGraceMs), () => this.#worker?.drain(0), () => this.#engine.close()]
     const talking: Promise<void>[] = []
     for (const step of talks) {
       const running = attempt(step)
       talking.push(running)
       await within(serverPatienceMs, running)
     }
+    await attempt(() => this.#calls.close())
     await attempt(() => this.#events.close())
     await attempt(() => this.#deployment.close())
     await Promise.all(talking)

@@ -6,6 +6,7 @@ import { doctorCommand } from './doctor/doctor.ts'
 import { exitCodeOf, isInterruption, printError } from './exit.ts'
 import { runCommand } from './run.ts'
 import { splitCommand } from './split.ts'
+import { triggersCommand } from './triggers.ts'
 import { version } from './version.ts'
 import { workerCommand } from './worker.ts'
 
@@ -15,7 +16,14 @@ export function buildProgram(cli: Cli): Command {
     .version(version(), '--version', 'print the version')
     .enablePositionalOptions()
     .showSuggestionAfterError()
-  const commands = [demoCommand(cli), runCommand(cli), workerCommand(cli), doctorCommand(cli), splitCommand(cli)]
+  const commands = [
+    demoCommand(cli),
+    runCommand(cli),
+    workerCommand(cli),
+    triggersCommand(cli),
+    doctorCommand(cli),
+    splitCommand(cli),
+  ]
   for (const command of [program, ...commands]) {
     command
       .helpOption('--help', 'print this')

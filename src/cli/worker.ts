@@ -3,8 +3,9 @@ import { pathToFileURL } from 'node:url'
 import { Command, InvalidArgumentError } from 'commander'
 import type { Config } from '../config.ts'
 import { faultPoints, type Fault } from '../engine/protocol.ts'
-import { defaultLeaseMs, remoteGroup, startWorker } from '../engine/worker.ts'
+import { defaultLeaseMs, remoteGroup, startWorker, type WorkerOptions } from '../engine/worker.ts'
 import { modules } from '../mill/modules.ts'
+import { serveTriggers } from '../mill/serve-triggers.ts'
 import { connectDeployment } from '../redis/connect.ts'
 import { redactUrl } from '../redis/url.ts'
 import { configOf, flagsOf, loggerTo, wholeNumber, withCommonFlags, type Cli, type CommonFlags } from './cli.ts'
@@ -60,7 +61,7 @@ async function serve(cli: Cli, config: Config, flags: WorkerFlags): Promise<void
   const { dir } = config.blocks
   const deployment = await connectDeployment(url, { name: 'gearmill-worker', signal: cli.signal })
   try {
-    const worker = await startWorker({
+    const serving: WorkerOptions = {
       deployment,
       namespace,
       group: flags.group,
@@ -73,11 +74,13 @@ async function serve(cli: Cli, config: Config, flags: WorkerFlags): Promise<void
       base: pathToFileURL(`${cli.cwd}/`).href,
       logger,
       console: (level, text) => logger[level === 'log' ? 'info' : level](text),
-    })
+    }
+    const worker = await startWorker(serving)
+    const triggers = await serveTriggers(worker.name, serving)
     logger.info(`${worker.name} serves '${flags.group}' at ${redactUrl(url)} with ${executors} executors`)
     await interruption(cli.signal)
     logger.info(`stopping; running tasks have ${flags.grace} s to end`)
-    await worker.drain(flags.grace * 1000)
+    await Promise.all([worker.drain(flags.grace * 1000), triggers.close(flags.grace * 1000)])
     logger.info('stopped')
   } finally {
     await deployment.close()

@@ -14,6 +14,8 @@ import { connectDeployment } from '../redis/connect.ts'
 import type { Deployment } from '../redis/deployment.ts'
 import { userRedis, type UserRedis } from '../redis/user.ts'
 import { modules } from './modules.ts'
+import { serveTriggers } from './serve-triggers.ts'
+import type { TriggerService } from '../triggers/service.ts'
 import { checkOptions, configurationOf, type MillOptions } from './options.ts'
 
 /** Blocks of remote work that nobody removed are gone after this. */
@@ -30,6 +32,7 @@ export interface MillParts {
   readonly engine: EngineClient
   readonly events: GroupEvents
   readonly worker: Worker | undefined
+  readonly service: TriggerService | undefined
   readonly blocks: BlockStore
   readonly redis: UserRedis
   readonly config: Config
@@ -83,26 +86,27 @@ async function connected(
     secret: config.secret,
   })
   opened.push(() => engine.close())
-  const worker = local
-    ? await startWorker({
-        deployment,
-        namespace,
-        group,
-        executors,
-        leaseMs,
-        executorMemoryMb: options.executorMemoryMb,
-        blocks: blocksConfig,
-        modules: modules(),
-        secret: config.secret,
-        base: pathToFileURL(`${process.cwd()}/`).href,
-        logger,
-        console: (level, text) => console[level](text),
-        fault: options.fault,
-        events,
-      })
-    : undefined
+  const serving = {
+    deployment,
+    namespace,
+    group,
+    executors,
+    leaseMs,
+    executorMemoryMb: options.executorMemoryMb,
+    blocks: blocksConfig,
+    modules: modules(),
+    secret: config.secret,
+    base: pathToFileURL(`${process.cwd()}/`).href,
+    logger,
+    console: (level: 'log' | 'info' | 'warn' | 'error' | 'debug', text: string) => console[level](text),
+    fault: options.fault,
+    events,
+  }
+  const worker = local ? await startWorker(serving) : undefined
+  if (worker) opened.push(() => worker.drain(0))
+  const service = worker && (await serveTriggers(worker.name, serving))
   const redis = userRedis(deployment)
-  return { deployment, engine, events, worker, blocks, redis, config, logger, known }
+  return { deployment, engine, events, worker, service, blocks, redis, config, logger, known }
 }
 
 /** Local workers share a directory with their client; remote ones do if the configuration names one. */

@@ -38,6 +38,7 @@ import { addToSortedSet, replaceSortedSet } from './sinks/sorted-set.ts'
 import { toStream } from './sinks/stream.ts'
 import { write } from './sinks/write.ts'
 import { callSite } from './site.ts'
+import type { RegisterOptions, Trigger } from './trigger.ts'
 
 type Operation = LocalDefinition | GlobalDefinition
 
@@ -289,6 +290,10 @@ class PipelineBuilder {
     return start(this.#description, this.#launcher, options)
   }
 
+  register(options: RegisterOptions): Promise<Trigger> {
+    return register(this.#description, this.#launcher, options)
+  }
+
   explain(): Promise<Plan> {
     return explain(this.#description, this.#launcher)
   }
@@ -331,6 +336,10 @@ function checkFile(options: FileSinkOptions): object {
   async start(options: RunOptions = {}): Promise<Execution<never>> {
     checkRunOptions('start', options)
     return start(this.#description, this.#launcher, options)
+  }
+
+  register(options: RegisterOptions): Promise<Trigger> {
+    return register(this.#description, this.#launcher, options)
   }
 
   explain(): Promise<Plan> {

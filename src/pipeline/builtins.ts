@@ -23,6 +23,7 @@ import { sort, sortBy } from './operations/sort.ts'
 import { split } from './operations/split.ts'
 import { topK } from './operations/top-k.ts'
 import { words } from './operations/words.ts'
+import { schedule } from './readers/events.ts'
 import { files } from './readers/files.ts'
 import { from } from './readers/from.ts'
 import { keys } from './readers/keys.ts'
@@ -38,6 +39,8 @@ const all: readonly Definition[] = [
   files,
   from,
   keys,
+  stream,
+  schedule,
   map,
   flatMap,
   filter,

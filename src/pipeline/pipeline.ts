@@ -8,6 +8,7 @@ import type { RecordError } from '../errors.ts'
 import type { OperationCall, SinkCall } from './define.ts'
 import type { Execution } from './execution.ts'
 import type { Plan } from './explain.ts'
+import type { RegisterOptions, Trigger } from './trigger.ts'
 
 /** What a function that follows `with()` gets as its second parameter. */
 export type Values<V> = { readonly [K in keyof V]: Awaited<Resource<V[K]>> }
@@ -229,6 +230,11 @@ export interface Pipeline<T, W extends With = readonly []> {
   run(options?: RunOptions): Promise<T[]>
   /** Starts it and gives the handle. */
   start(options?: RunOptions): Promise<Execution<T>>
+  /**
+   * Keeps it in Redis under a name: any worker runs it, on events that happen while no client lives. Its reader must be one of
+   * events, such as `stream`.
+   */
+  register(options: RegisterOptions): Promise<Trigger>
   /** What would run: stages, splits, what is fused, what is shuffled, which server commands. */
   explain(): Promise<Plan>
 }
@@ -271,6 +277,8 @@ export interface PipelineSink {
   run(options: SkipOptions): Promise<Written & { readonly errors: RecordError[] }>
   run(options?: RunOptions): Promise<Written>
   start(options?: RunOptions): Promise<Execution<Written>>
+  /** As Pipeline.register. */
+  register(options: RegisterOptions): Promise<Trigger>
   explain(): Promise<Plan>
   /** Adds nothing: marks the type, so that a sink is never mistaken for a pipeline. */
   readonly sink: SinkCall['name']

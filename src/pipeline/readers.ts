@@ -4,13 +4,16 @@ import { pipelineOf } from './builder.ts'
 import type { ReaderCall, ReaderDefinition } from './define.ts'
 import { checkInteger, checkOneOf, checkOptions, checkString, refuse } from './options.ts'
 import type { Pipeline } from './pipeline.ts'
+import { schedule, type ScheduleOptions, type Tick } from './readers/events.ts'
 import { files } from './readers/files.ts'
 import { from } from './readers/from.ts'
 import { keys } from './readers/keys.ts'
+import { stream } from './readers/stream.ts'
 import type { FileFormat, FilesOptions } from './readers/text/format.ts'
 import { type ValueType, valueTypes } from './readers/values.ts'
 import type { Launcher } from './run.ts'
 import { callSite } from './site.ts'
+import { checkCron, durationOf } from './times.ts'
 
 export interface FileOptions {
   /** Default 'lines'. */
@@ -85,6 +88,25 @@ type TypesOf<O> = O extends { readonly type: infer K extends ValueType } ? K : V
 /** What `keys` gives for its options. */
 export type KeyRecord<O> = O extends { readonly values: false } ? TextOf<O> : OneKey<TextOf<O>, TypesOf<O>>
 
+export interface StreamOptions {
+  /** First and last id. Default all: '-' and '+'. For run(); register() has options of its own. */
+  readonly from?: string
+  readonly to?: string
+  /** Values as pairs of field and value, so that a field may occur twice. Default false. */
+  readonly raw?: boolean
+  /** Values as Uint8Array. Default: text, and PLAN_ENCODING for what is not UTF-8. */
+  readonly binary?: boolean
+}
+
+/** What `stream` gives for its options. */
+export interface StreamRecord<O> {
+  readonly key: string
+  readonly id: string
+  readonly value: O extends { readonly raw: true }
+    ? readonly (readonly [field: string, value: TextOf<O>])[]
+    : Readonly<Record<string, TextOf<O>>>
+}
+
 export class Readers {
   readonly #launcher: Launcher
 
@@ -104,6 +126,45 @@ export class Readers {
     for (const name of ['values', 'binary'] as const) checkBoolean('keys', name, given[name])
     const { type, values = true, binary = false } = given
     return this.#read(keys, { pattern, values, binary, ...(type === undefined ? {} : { type }) })
+  }
+
+  /**
+   * Entries of a stream, or of all streams that match a pattern, in the order of their ids. register() makes it a trigger.
+   * @throws PlanError PLAN_OPTION; at run PLAN_KEY_TYPE
+   */
+  stream<const O extends StreamOptions = object>(pattern: string, options?: O): Pipeline<StreamRecord<O>> {
+    const given: StreamOptions = options ?? {}
+    checkString('stream', pattern, 'a key or a pattern')
+    checkOptions('stream', given, ['from', 'to', 'raw', 'binary'])
+    for (const name of ['raw', 'binary'] as const) checkBoolean('stream', name, given[name])
+    const { from = '-', to = '+', raw = false, binary = false } = given
+    const id = /^([-+]|\(?\d{1,20}(-\d{1,20})?)$/
+    if (typeof from !== 'string' || !id.test(from)) refuse('stream', 'from to be the id of an entry', from)
+    if (typeof to !== 'string' || !id.test(to)) refuse('stream', 'to to be the id of an entry', to)
+    return this.#read(stream, { pattern, from, to, raw, binary })
+  }
+
+  /**
+   * Ticks: `every` so often ('30s', '5m', '2h', '1d', or milliseconds), or by a `cron` expression (with seconds if it has six
+   * fields; in the worker's time zone). Each once, whatever the number of workers. For register() only.
+   * @param options missed: what becomes of ticks while no worker ran. Default 'skip'; 'once': one for all of them
+   * @throws PlanError PLAN_OPTION
+   */
+  schedule(options: {
+    readonly every?: string | number
+    readonly cron?: string
+    readonly missed?: 'skip' | 'once'
+  }): Pipeline<Tick> {
+    checkOptions('schedule', options, ['every', 'cron', 'missed'])
+    const { every, cron, missed = 'skip' } = options
+    checkOneOf('schedule', 'missed', missed, ['skip', 'once'])
+    if ((every === undefined) === (cron === undefined)) refuse('schedule', 'one of every and cron', options)
+    const given: ScheduleOptions = {
+      missed,
+      ...(cron === undefined ? {} : { cron: checkCron(cron) }),
+      ...(every === undefined ? {} : { every: durationOf('schedule', 'every', every, 1) }),
+    }
+    return this.#read(schedule, given)
   }
 
   /**

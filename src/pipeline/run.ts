@@ -16,12 +16,15 @@ import { checkFunction, checkInteger, checkOneOf, checkOptions, refuse } from '.
 import type { Outcome, RunOptions, SkipOptions, Written } from './pipeline.ts'
 import { type Description, type StagedPlan, readersOf, specsOf, stagesOf } from './plan.ts'
 import { encodeProgram } from './program.ts'
+import type { RegisterOptions, Trigger } from './trigger.ts'
 
 /** What pipelines need of the mill that they were made from. */
 export interface Launcher {
   readonly engine: ExecutionEngine
   /** Signs shipped code; see GEARMILL_SECRET. */
   readonly secret?: string | undefined
+  /** Keeps a pipeline as a trigger. */
+  readonly register?: (description: Description, options: RegisterOptions) => Promise<Trigger>
 }
 
 const numbers = ['timeoutMs', 'maxAttempts', 'memoryMb', 'priority', 'delayMs', 'maxErrors'] as const
@@ -194,4 +197,13 @@ export async function runSink(
   if (!isSkip(options)) return (await execution.result())[0] as Written
   const { results, errors } = await execution.outcome()
   return { ...(results[0] as Written), errors }
+}
+
+export async function register(
+  description: Description,
+  launcher: Launcher,
+  options: RegisterOptions,
+): Promise<Trigger> {
+  if (launcher.register === undefined) refuse('register', 'a pipeline of a mill', description.reader.name)
+  return launcher.register(description, options)
 }

@@ -1,0 +1,110 @@
+-- Commits events of a trigger: at most once, whoever tries. The acknowledgement decides; all else follows in the same call.
+-- Keys: stream, then of the home: fences, counters, retries, due times, dead letters, outboxes.
+-- Args: 1 group, 2 field of the fence, 3 fence, 4 'new' or 'again' (ids are fields of the retries), 5 '1' to delete entries,
+--       6 events, 7 of them that succeeded, 8 latest error (JSON or ''), 9 outbox ('' none), 10 its name, 11 effects
+--       (MessagePack: index into the ids from 1, or a field; command; ...), 12 number of ids n,
+--       ids, then for each failed event: its field, attempts, delay ms (-1: dead letter), its record.
+-- Returns { acknowledged, effects applied, effects that failed }; { 0 } where the ids are others' or settled; { -1 } where a
+-- later holder has the seat. Work: the effects and ids given (the caller sends at most a thousand of each).
+local function trigger_commit(keys, args)
+  local fences, counters, retries, due, letters = keys[2], keys[3], keys[4], keys[5], keys[6]
+  if redis.call('HGET', fences, args[2]) ~= args[3] then
+    return { -1 }
+  end
+  local count = tonumber(args[12])
+  local again = args[4] == 'again'
+  local acked = 0
+  for first = 13, 12 + count, 5000 do
+    local last = math.min(12 + count, first + 4999)
+    if again then
+      acked = acked + redis.call('HDEL', retries, unpack(args, first, last))
+    else
+      acked = acked + redis.call('XACK', keys[1], args[1], unpack(args, first, last))
+    end
+  end
+  if acked == 0 then
+    return { 0 }
+  end
+  for first = 13, 12 + count, 5000 do
+    local last = math.min(12 + count, first + 4999)
+    if again then
+      redis.call('ZREM', due, unpack(args, first, last))
+    elseif args[5] == '1' then
+      redis.call('XDEL', keys[1], unpack(args, first, last))
+    end
+  end
+  local now = now_ms()
+  local later = 0
+  for i = 13 + count, #args, 4 do
+    local delay = tonumber(args[i + 2])
+    if delay < 0 then
+      redis.call('HSET', letters, args[i], 'R' .. args[i + 1] .. ' ' .. now .. ' ' .. args[i + 3])
+    else
+      redis.call('HSET', retries, args[i], args[i + 1] .. ' ' .. args[i + 3])
+      redis.call('ZADD', due, now + delay, args[i])
+      later = later + 1
+    end
+  end
+  local applied, failed = 0, 0
+  if args[11] ~= '' then
+    local effects = cmsgpack.unpack(args[11])
+    local broken = {}
+    for i = 1, #effects, 2 do
+      local origin, command = effects[i], effects[i + 1]
+      local letter = broken[origin]
+      if not letter then
+        local ok, reply = pcall(redis.pcall, unpack(command))
+        local reason
+        if not ok then
+          reason = tostring(reply)
+        elseif type(reply) == 'table' and reply.err then
+          reason = reply.err
+        end
+        if reason then
+          letter = { netstring(reason) }
+          broken[origin] = letter
+          failed = failed + 1
+        else
+          applied = applied + 1
+        end
+      end
+      if letter then
+        letter[#letter + 1] = netstring(#command)
+        for k = 1, #command do
+          letter[#letter + 1] = netstring(command[k])
+        end
+      end
+    end
+    for origin, letter in pairs(broken) do
+      local field = origin
+      if type(origin) == 'number' then
+        field = again and args[12 + origin] or args[12 + origin] .. ' 0 ' .. keys[1]
+      end
+      redis.call('HSET', letters, field, 'E1 ' .. now .. ' ' .. table.concat(letter))
+    end
+  end
+  if args[9] ~= '' then
+    redis.call('HSET', keys[7], args[10], args[9])
+  end
+  if again then
+    redis.call('HINCRBY', counters, 'retries', args[6])
+  else
+    redis.call('HINCRBY', counters, 'events', args[6])
+  end
+  -- Those of an outbox succeed when it is applied.
+  if args[9] == '' then
+    redis.call('HINCRBY', counters, 'successes', tonumber(args[7]) - failed)
+  end
+  local failures = tonumber(args[6]) - tonumber(args[7]) - later + failed
+  if failures > 0 then
+    redis.call('HINCRBY', counters, 'failures', failures)
+  end
+  if args[8] ~= '' then
+    redis.call('HSET', counters, 'error', args[8])
+  elseif failed > 0 then
+    redis.call('HSET', counters, 'error', '{"code":"EXECUTION_EFFECT","message":"a command was refused by the server: see the dead letters"}')
+  end
+  return { acked, applied, failed }
+end
+
+gearmill.register('trigger_commit', trigger_commit)

@@ -1,0 +1,149 @@
+// Commands: functions that any client of the server can call.
+import { callSite } from '../pipeline/site.ts'
+import type { StepProgram } from '../pipeline/program.ts'
+import type { RegisterOptions, Trigger } from '../pipeline/trigger.ts'
+import { TriggerError, catalogue, type ErrorCode } from '../errors.ts'
+import { itemsOf, textOf } from '../redis/replies.ts'
+import type { BlockingConnection, Deployment } from '../redis/deployment.ts'
+import { RegisteredTrigger } from './handle.ts'
+import type { TriggerClient } from './keys.ts'
+import type { Triggers } from './registry.ts'
+
+const defaultBatch = 32
+const defaultTimeoutMs = 30_000
+const connections = 16
+const sliceMs = 5000
+
+/** A registered command. */
+export interface Command<A extends readonly string[], R> extends Trigger {
+  /** Calls it. Rejects with TRIGGER_CALL where the function threw, or where no answer came within 30 seconds. */
+  call(...args: A): Promise<R>
+  /** call() with another limit for the answer, in milliseconds. */
+  callWithin(timeoutMs: number, ...args: A): Promise<R>
+}
+
+/** A function that is yet to be registered. */
+export class CommandBuilder<A extends readonly string[], R> {
+  readonly #name: string
+  readonly #f: (...args: A) => R
+  readonly #triggers: Triggers
+  readonly #calls: Calls
+  readonly #site = callSite()
+
+  constructor(name: string, f: (...args: A) => R, triggers: Triggers, calls: Calls) {
+    this.#name = name
+    this.#f = f
+    this.#triggers = triggers
+    this.#calls = calls
+  }
+
+  /** Keeps it in Redis: any worker answers. */
+  async register(
+    options: Omit<RegisterOptions, 'name' | 'from' | 'retain' | 'onFailure'> = {},
+  ): Promise<Command<A, Awaited<R>>> {
+    const { place, stack } = this.#site
+    const text = `command('${this.#name}')`
+    const call: StepProgram = { name: 'command', options: null, functions: [0], text, place, stack }
+    await this.#triggers.register({
+      kind: 'command',
+      options: { batch: defaultBatch, ...options, name: this.#name },
+      source: { kind: 'command' },
+      program: Buffer.from(JSON.stringify(call)),
+      functions: [{ value: this.#f, label: text }],
+    })
+    return new RegisteredCommand<A, Awaited<R>>(this.#name, this.#calls)
+  }
+}
+
+class RegisteredCommand<A extends readonly string[], R> extends RegisteredTrigger implements Command<A, R> {
+  readonly #calls: Calls
+
+  constructor(name: string, calls: Calls) {
+    super(name, calls.client)
+    this.#calls = calls
+  }
+
+  call(...args: A): Promise<R> {
+    return this.callWithin(defaultTimeoutMs, ...args)
+  }
+
+  async callWithin(timeoutMs: number, ...args: A): Promise<R> {
+    return (await this.#calls.call(this.name, args, timeoutMs)) as R
+  }
+}
+
+/** Calls of this process: a few connections wait for the answers of all. */
+export class Calls {
+  readonly client: TriggerClient
+  readonly #idle: BlockingConnection[] = []
+  readonly #waiting: (() => void)[] = []
+  readonly #open = new Set<BlockingConnection>()
+  #count = 0
+
+  constructor(client: TriggerClient) {
+    this.client = client
+  }
+
+  get #deployment(): Deployment {
+    return this.client.deployment
+  }
+
+  async call(name: string, args: readonly string[], timeoutMs: number): Promise<unknown> {
+    const lane = `${this.client.namespace}:{gm0}`
+    const id = textOf(await this.#deployment.call('call', [lane], [name, ...args]).catch(refused))
+    const deadline = performance.now() + timeoutMs
+    const key = `${lane}:reply:${id}`
+    const connection = await this.#borrow(key)
+    try {
+      for (;;) {
+        const left = deadline - performance.now()
+        if (left <= 0) {
+          throw new TriggerError('TRIGGER_CALL', `${name} did not answer within ${timeoutMs} ms (call ${id})`)
+        }
+        const reply = await connection.command(['BLPOP', key, Math.max(0.01, Math.min(sliceMs, left) / 1000)])
+        const answer = itemsOf(reply)[1]
+        if (answer !== undefined) return answerOf(name, textOf(answer))
+      }
+    } finally {
+      this.#giveBack(connection)
+    }
+  }
+
+  async #borrow(key: string): Promise<BlockingConnection> {
+    for (;;) {
+      const free = this.#idle.pop()
+      if (free !== undefined) return free
+      if (this.#count < connections) {
+        this.#count += 1
+        const connection = await this.#deployment.blocking(key)
+        this.#open.add(connection)
+        return connection
+      }
+      await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    }
+  }
+
+  #giveBack(connection: BlockingConnection): void {
+    this.#idle.push(connection)
+    this.#waiting.shift()?.()
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#open].map((connection) => connection.close()))
+  }
+}
+
+function refused(error: unknown): never {
+  const message = error instanceof Error ? error.message : String(error)
+  const [, code, why] = /^ERR (TRIGGER_\w+) (.*)$/.exec(message) ?? []
+  if (code === 'TRIGGER_UNKNOWN' || code === 'TRIGGER_CALL') throw new TriggerError(code, why ?? '', { cause: error })
+  throw error
+}
+
+function answerOf(name: string, text: string): unknown {
+  const answer = JSON.parse(text) as { ok?: unknown; error?: { code: string; message: string } }
+  if (answer.error === undefined) return answer.ok
+  const { code, message } = answer.error
+  const told = (code in catalogue ? code : 'EXECUTION_RECORD') as ErrorCode
+  throw new TriggerError('TRIGGER_CALL', `${name}: ${message} (${told})`)
+}

@@ -1,0 +1,120 @@
+// A service's view of one host: starting it, telling it what to run, watching time and memory, and what ran when it died.
+import { fork, type ChildProcess } from 'node:child_process'
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, unlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Failure } from '../engine/runner.ts'
+import { readRunning } from './position.ts'
+import type { FromHost, HostSetup, Running, ToHost } from './protocol.ts'
+
+const youngGenerationMb = 64
+
+export interface HostEvents {
+  heard(message: FromHost): void
+  /** It is gone, and not because it was told to: these ran, for this reason. */
+  died(running: readonly Running[], failure: Failure): void
+}
+
+// Always compiled JavaScript: a child of a process that runs the sources has no loader for them.
+function entryPoint(): string {
+  const here = fileURLToPath(new URL('./host/main.js', import.meta.url))
+  return existsSync(here) ? here : fileURLToPath(new URL('../../dist/triggers/host/main.js', import.meta.url))
+}
+
+export class HostProcess {
+  readonly #child: ChildProcess
+  readonly #events: HostEvents
+  readonly #positionFile: number
+  readonly #scratch: string
+  readonly #memoryMb: number
+  readonly #exited: Promise<void>
+  #killedFor: { code: 'EXECUTION_TIMEOUT' | 'EXECUTION_MEMORY'; message: string; late?: string } | undefined
+  #closing = false
+  gone = false
+
+  constructor(setup: Omit<HostSetup, 'type' | 'scratch'>, scratch: string, memoryMb: number, events: HostEvents) {
+    this.#events = events
+    this.#scratch = scratch
+    this.#memoryMb = memoryMb
+    mkdirSync(scratch, { recursive: true, mode: 0o700 })
+    const path = join(scratch, 'position')
+    this.#positionFile = openSync(path, 'w+', 0o600)
+    unlinkSync(path)
+    const child = fork(entryPoint(), [], {
+      execArgv: [`--max-semi-space-size=${youngGenerationMb}`, '--enable-source-maps'],
+      serialization: 'advanced',
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc', this.#positionFile],
+      // A debugger or coverage tool of the client is not meant for its hosts.
+      env: { ...process.env, NODE_OPTIONS: '' },
+    })
+    this.#child = child
+    this.#exited = new Promise((resolve) => {
+      child.once('exit', (code, signal) => {
+        this.#left(signal === null ? `exited with code ${code}` : `was killed by ${signal}`)
+        resolve()
+      })
+    })
+    child.on('error', () => undefined)
+    child.on('message', (message: FromHost) => events.heard(message))
+    this.send({ ...setup, type: 'setup', scratch })
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid
+  }
+
+  send(message: ToHost): void {
+    if (this.#child.connected) this.#child.send(message)
+  }
+
+  /** Kills it where a batch is over its time, or the process over its memory. Called ten times a second. */
+  watch(): void {
+    const { pid } = this.#child
+    if (pid === undefined || this.#killedFor !== undefined || this.gone) return
+    const now = Date.now()
+    const late = readRunning(this.#positionFile).find(
+      ({ since, timeoutMs }) => timeoutMs > 0 && now - since > timeoutMs,
+    )
+    const used = residentMb(pid)
+    if (late !== undefined) {
+      const message = `not done within ${late.timeoutMs} ms`
+      this.#killedFor = { code: 'EXECUTION_TIMEOUT', message, late: late.id }
+    } else if (used !== undefined && used > this.#memoryMb) {
+      const message = `the process used ${Math.round(used)} MiB; its limit is ${this.#memoryMb} MiB`
+      this.#killedFor = { code: 'EXECUTION_MEMORY', message }
+    } else return
+    this.#child.kill('SIGKILL')
+  }
+
+  #left(how: string): void {
+    this.gone = true
+    const running = readRunning(this.#positionFile)
+    closeSync(this.#positionFile)
+    rmSync(this.#scratch, { recursive: true, force: true })
+    if (this.#closing) return
+    const killed = this.#killedFor
+    const failure: Failure = killed ?? { code: 'EXECUTION_CRASHED', message: `the process ${how}` }
+    const guilty = killed?.late === undefined ? running : running.filter(({ id }) => id === killed.late)
+    this.#events.died(guilty, { code: failure.code, message: failure.message })
+  }
+
+  /** Ends it: in peace, or after `graceMs` by force. */
+  async close(graceMs: number): Promise<void> {
+    this.#closing = true
+    if (this.gone) return
+    this.send({ type: 'close' })
+    const force = setTimeout(() => this.#child.kill('SIGKILL'), graceMs)
+    await this.#exited
+    clearTimeout(force)
+  }
+}
+
+/** Resident memory of a process in MiB; undefined where the platform does not say. */
+function residentMb(pid: number): number | undefined {
+  try {
+    const kib = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]
+    return kib === undefined ? undefined : Number(kib) / 1024
+  } catch {
+    return undefined
+  }
+}

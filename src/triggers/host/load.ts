@@ -1,0 +1,113 @@
+// Loads a trigger in a host: its options, its source, its code.
+import { loadCode } from '../../code/load.ts'
+import { readLarge } from '../../engine/large-values.ts'
+import type { Command, Environment } from '../../engine/runner.ts'
+import { GearmillError, TriggerError } from '../../errors.ts'
+import { decodeProgram, type StepProgram } from '../../pipeline/program.ts'
+import type { Deployment } from '../../redis/deployment.ts'
+import { textMapOf } from '../../redis/replies.ts'
+import type { TriggerKeys } from '../keys.ts'
+import type { TriggerOptions } from '../options.ts'
+import { type CallEvent, commandSource } from '../sources/command.ts'
+import { scheduleSource, type Schedule } from '../sources/schedule.ts'
+import type { EventSource, SourceDescription } from '../sources/source.ts'
+import { streamSource } from '../sources/stream.ts'
+import { BatchProgram, type BatchOutcome } from './batch-program.ts'
+import type { EventBatch } from './event-batch.ts'
+
+/** How long a reply waits for whoever called, in milliseconds. */
+const replyMs = 60_000
+
+export interface LoadedTrigger {
+  readonly trigger: TriggerOptions
+  readonly source: EventSource
+  readonly program: BatchProgram
+  /** Ticks that the seat has to make. */
+  readonly schedule?: Schedule
+  readonly answer?: (batch: EventBatch, i: number, outcome: BatchOutcome) => readonly Command[]
+}
+
+export interface LoadContext {
+  readonly deployment: Deployment
+  readonly namespace: string
+  readonly keys: TriggerKeys
+  readonly environment: Environment
+  readonly base: string
+  readonly secret: string | undefined
+  readonly known: () => Promise<ReadonlyMap<string, unknown>>
+  readonly signal: AbortSignal
+}
+
+/** Undefined where the trigger is another revision now. Throws CAPTURE_*. */
+export async function loadTrigger(
+  name: string,
+  revision: string,
+  context: LoadContext,
+): Promise<LoadedTrigger | undefined> {
+  const { deployment, keys, environment } = context
+  const key = keys.trigger(name)
+  const fields = textMapOf(await deployment.command(key, ['HGETALL', key]))
+  if (fields.get('rev') !== revision) return undefined
+  const trigger = JSON.parse(fields.get('options') ?? '{}') as TriggerOptions
+  const description = JSON.parse(fields.get('source') ?? '{}') as SourceDescription
+  const program = {
+    execution: `trigger.${name}`,
+    bytes: new Uint8Array(),
+    functions: await functionsOf(fields, context),
+  }
+  const bytes = await readLarge(deployment, fields.get('program') ?? '')
+  if (bytes.length === 0) throw new TriggerError('TRIGGER_UNKNOWN', `the program of trigger ${name} is gone`)
+  if (description.kind === 'command') {
+    const call = JSON.parse(Buffer.from(bytes).toString()) as StepProgram
+    const f = program.functions[0] as (...args: readonly string[]) => unknown
+    return {
+      trigger,
+      source: commandSource(name, keys.internal(name)),
+      program: BatchProgram.ofFunction(
+        { name, stages: [], program, environment },
+        context.signal,
+        (event) => f(...(event as CallEvent).arguments),
+        call,
+      ),
+      answer: (batch, i, outcome) => replyTo(context.namespace, batch.records[i] as CallEvent, i, outcome),
+    }
+  }
+  const { stages } = decodeProgram(bytes)
+  const batches = await BatchProgram.open({ name, stages, program, environment }, context.signal)
+  if (description.kind === 'schedule') {
+    return { trigger, source: scheduleSource(keys.internal(name)), program: batches, schedule: description }
+  }
+  const { pattern, raw, binary } = description
+  return { trigger, source: streamSource(pattern, raw, binary), program: batches }
+}
+
+async function functionsOf(
+  fields: ReadonlyMap<string, string>,
+  { deployment, base, secret, known }: LoadContext,
+): Promise<readonly unknown[]> {
+  const code = fields.get('code') ?? ''
+  if (code === '') return []
+  const bytes = await readLarge(deployment, code)
+  if (bytes.length === 0) throw new GearmillError('CAPTURE_LOAD', 'the code of the trigger is missing')
+  return loadCode(bytes, { known: await known(), base, ...(secret === undefined ? {} : { secret }) })
+}
+
+/** `{"ok": ...}` or `{"error": {code, message}}` in a list that whoever called waits for. */
+function replyTo(namespace: string, { call }: CallEvent, i: number, outcome: BatchOutcome): readonly Command[] {
+  const key = `${namespace}:{gm0}:reply:${call}`
+  return [
+    ['RPUSH', key, replyText(i, outcome)],
+    ['PEXPIRE', key, replyMs],
+  ]
+}
+
+function replyText(i: number, outcome: BatchOutcome): string {
+  const failure = outcome.failures.get(i)
+  if (failure !== undefined) return JSON.stringify({ error: { code: failure.code, message: failure.message } })
+  try {
+    return JSON.stringify({ ok: outcome.results[i] ?? null })
+  } catch (error) {
+    const message = `the result is no JSON: ${error instanceof Error ? error.message : String(error)}`
+    return JSON.stringify({ error: { code: 'PLAN_RECORD', message } })
+  }
+}

@@ -1,0 +1,169 @@
+// A host: a child process in which seats of triggers run. What they share: one connection, one copy of what shipped functions
+// know, and the fate of the process.
+import { redirectConsole } from '../../engine/executor/console.ts'
+import { endWithParent, type ParentWatch } from '../../engine/executor/parent-watch.ts'
+import { failureOf } from '../../engine/failure.ts'
+import { connectDeployment } from '../../redis/connect.ts'
+import type { Deployment } from '../../redis/deployment.ts'
+import { triggerKeys, type TriggerKeys } from '../keys.ts'
+import type { FromHost, HostSetup, SeatOrder, ToHost } from '../protocol.ts'
+import { HostPosition } from '../position.ts'
+import { Gate } from './gate.ts'
+import { loadTrigger } from './load.ts'
+import { Seat } from './seat.ts'
+
+interface Held {
+  readonly order: SeatOrder
+  readonly place: number
+  readonly abort: AbortController
+  seat?: Seat
+  stopped?: true
+  ended?: Promise<void>
+}
+
+class Host {
+  readonly #setup: HostSetup
+  readonly #deployment: Deployment
+  readonly #keys: TriggerKeys
+  readonly #position = new HostPosition()
+  readonly #gate = new Gate()
+  readonly #seats = new Map<string, Held>()
+  #known: Promise<ReadonlyMap<string, unknown>> | undefined
+
+  constructor(setup: HostSetup, deployment: Deployment) {
+    this.#setup = setup
+    this.#deployment = deployment
+    this.#keys = triggerKeys(setup.namespace)
+  }
+
+  async #makeKnown(): Promise<ReadonlyMap<string, unknown>> {
+    if (this.#setup.known === undefined) return new Map()
+    const module = (await import(this.#setup.known)) as {
+      default: (deployment: Deployment) => ReadonlyMap<string, unknown>
+    }
+    return module.default(this.#deployment)
+  }
+
+  #freePlace(): number {
+    const taken = new Set([...this.#seats.values()].map(({ place }) => place))
+    let place = 0
+    while (taken.has(place)) place++
+    return place
+  }
+
+  async start(id: string, order: SeatOrder): Promise<void> {
+    const held: Held = { order, place: this.#freePlace(), abort: new AbortController() }
+    this.#seats.set(id, held)
+    let ended: FromHost = { type: 'ended', id }
+    try {
+      held.ended = this.#run(id, held)
+      await held.ended
+    } catch (error) {
+      ended = { ...ended, failure: failureOf(error, 'CAPTURE_LOAD') }
+    }
+    this.#position.write(held.place, undefined)
+    this.#seats.delete(id)
+    send(ended)
+  }
+
+  async #run(id: string, held: Held): Promise<void> {
+    const { order, abort, place } = held
+    const { name, revision } = order
+    const { namespace, worker, scratch, base, secret } = this.#setup
+    const deployment = this.#deployment
+    const loaded = await loadTrigger(name, revision, {
+      deployment,
+      namespace,
+      keys: this.#keys,
+      environment: { worker, scratch, deployment, namespace },
+      base,
+      secret,
+      known: () => (this.#known ??= this.#makeKnown()),
+      signal: abort.signal,
+    })
+    if (loaded === undefined || held.stopped) return
+    held.seat = new Seat({
+      ...loaded,
+      order,
+      namespace,
+      keys: this.#keys,
+      deployment,
+      gate: this.#gate,
+      running: (running) => this.#position.write(place, running && { ...running, id }),
+      halt: (failure) => send({ type: 'halt', name, revision, failure }),
+      trouble: (what, error) =>
+        send({ type: 'log', level: 'warn', text: `trigger ${name}: ${what}: ${String(error)}` }),
+    })
+    try {
+      await held.seat.run()
+    } finally {
+      await loaded.program.close()
+    }
+  }
+
+  stop(id: string): void {
+    const held = this.#seats.get(id)
+    if (held === undefined) return
+    held.stopped = true
+    held.seat?.stop()
+  }
+
+  poke(name: string): void {
+    for (const { order, seat } of this.#seats.values()) if (order.name === name) seat?.poke()
+  }
+
+  async close(): Promise<void> {
+    for (const id of this.#seats.keys()) this.stop(id)
+    await Promise.allSettled([...this.#seats.values()].map(({ ended = Promise.resolve() }) => ended))
+    await this.#deployment.close()
+  }
+}
+
+function send(message: FromHost): void {
+  if (process.connected) process.send?.(message)
+}
+
+function start(): void {
+  const watch: ParentWatch = endWithParent()
+  redirectConsole((message) => {
+    if (message.type === 'log') send(message)
+  })
+  // The service decides when a host stops; a terminal's Ctrl-C reaches every process of its group.
+  process.on('SIGINT', () => undefined)
+  process.on('SIGTERM', () => undefined)
+  let host: Promise<Host> | undefined
+  process.on('message', (message: ToHost) => {
+    if (message.type === 'setup') {
+      watch.leaves(message.scratch)
+      host = connectDeployment(message.url, { name: 'gearmill-trigger' }).then(
+        (deployment) => new Host(message, deployment),
+      )
+      host.then(() => send({ type: 'ready' }), fail)
+      return
+    }
+    void host?.then((ready) => {
+      switch (message.type) {
+        case 'start':
+          void ready.start(message.id, message.order)
+          break
+        case 'stop':
+          ready.stop(message.id)
+          break
+        case 'poke':
+          ready.poke(message.name)
+          break
+        case 'close':
+          void ready.close().finally(() => process.exit(0))
+          break
+      }
+    }, fail)
+  })
+  process.on('disconnect', () => watch.gone())
+}
+
+function fail(error: unknown): void {
+  send({ type: 'log', level: 'error', text: `a host of triggers could not start: ${String(error)}` })
+  process.exit(1)
+}
+
+start()

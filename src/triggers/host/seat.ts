@@ -1,0 +1,529 @@
+// One of the places at which a trigger runs: reads its streams, processes batches one after the other, commits each.
+//
+// Life of an event here: read by a feed (it is pending in the group now) -> in a batch -> processed -> committed, with its
+// effects: acknowledged for good, or written down as a retry or a dead letter. While one batch is committed the next one is
+// processed. Whatever ends this process, the next holder of the seat reads what is pending first; a commit of an earlier
+// holder is refused by its fence.
+import { EffectCatalogue } from '../../engine/effects.ts'
+import { pause } from '../../engine/events.ts'
+import type { Command, Failure } from '../../engine/runner.ts'
+import { ConnectError, PlanError, TriggerError } from '../../errors.ts'
+import type { Deployment } from '../../redis/deployment.ts'
+import { itemsOf, numberOf, textOf } from '../../redis/replies.ts'
+import { slotOf } from '../../redis/slots.ts'
+import { eventNameOf, fieldOf, groupOf, homeKeys, homeTag, type HomeKeys, type TriggerKeys } from '../keys.ts'
+import type { TriggerOptions } from '../options.ts'
+import type { Running, SeatOrder, Suspects } from '../protocol.ts'
+import type { Schedule } from '../sources/schedule.ts'
+import type { EventSource } from '../sources/source.ts'
+import type { BatchOutcome, BatchProgram } from './batch-program.ts'
+import { Committer, FencedError } from './committer.ts'
+import { unpackPlain, type EventBatch, type KeptEvent } from './event-batch.ts'
+import { Feed, type RawBatch } from './feed.ts'
+import type { Gate } from './gate.ts'
+import { Outboxes } from './outboxes.ts'
+import { findStreams } from './streams.ts'
+import { Ticker } from './ticker.ts'
+
+const lookForStreamsMs = 500
+const trimEveryMs = 1000
+const retryCommitMs = 500
+const dueAtOnce = 1000
+/** Latest events of which the latency is told. */
+const latencies = 1000
+
+export interface SeatOptions {
+  readonly order: SeatOrder
+  readonly namespace: string
+  readonly keys: TriggerKeys
+  readonly deployment: Deployment
+  readonly trigger: TriggerOptions
+  readonly source: EventSource
+  readonly program: BatchProgram
+  readonly gate: Gate
+  readonly schedule?: Schedule
+  /** Notes what runs, for whoever finds this process dead. */
+  readonly running: (running: Omit<Running, 'id'> | undefined) => void
+  readonly answer?: (batch: EventBatch, i: number, outcome: BatchOutcome) => readonly Command[]
+  readonly halt: (failure: Failure) => void
+  readonly trouble: (what: string, error: unknown) => void
+}
+
+type Work = { readonly kind: 'batch'; readonly batch: RawBatch; readonly taken: () => void } | { readonly kind: 'look' }
+
+export class Seat {
+  readonly #options: SeatOptions
+  readonly #stop = new AbortController()
+  readonly #feeds = new Map<string, Feed>()
+  readonly #homes = new Map<string, HomeKeys>()
+  readonly #queue: Work[] = []
+  readonly #committer: Committer
+  readonly #outboxes: Outboxes
+  readonly #group: string
+  readonly #consumer: string
+  #wake: (() => void) | undefined
+  #committing: Promise<void> = Promise.resolve()
+  #busy = false
+  readonly #quiet: (() => void)[] = []
+  #lookTimer: NodeJS.Timeout | undefined
+  #lookAt = Infinity
+  #lookPending = false
+  #failed: Error | undefined
+  readonly #took: number[] = []
+  #tookAt = 0
+  #tookNew = false
+
+  constructor(options: SeatOptions) {
+    this.#options = options
+    const { deployment, namespace, order, trigger } = options
+    this.#group = groupOf(namespace, order.name)
+    this.#consumer = `s${order.seat}`
+    const catalogue = new EffectCatalogue(deployment)
+    this.#outboxes = new Outboxes(deployment, catalogue, namespace, order.name)
+    this.#committer = new Committer({
+      deployment,
+      catalogue,
+      outboxes: this.#outboxes,
+      group: this.#group,
+      trigger,
+      deletes: options.source.deletes,
+      fence: order.fence,
+      fenceField: (stream) => this.#fenceField(stream),
+      answer: options.answer,
+      retryIn: (ms) => this.#lookIn(ms + 1),
+      halt: options.halt,
+      took: (ms) => {
+        this.#took[this.#tookAt++ % latencies] = ms
+        this.#tookNew = true
+      },
+    })
+  }
+
+  #fenceField(stream: string): string {
+    return this.#options.trigger.ordered ? stream : `${this.#options.order.seat}|${stream}`
+  }
+
+  /** Runs until it is stopped or fenced off. Throws what keeps it from going on. */
+  async run(): Promise<void> {
+    const { signal } = this.#stop
+    const { schedule } = this.#options
+    let ticker: Promise<void> | undefined
+    const housekeeping = this.#keepHouse()
+    try {
+      await this.#openStreams()
+      await this.#loadHomes()
+      for (const home of this.#homes.values()) await this.#outboxes.drain(home)
+      if (schedule !== undefined) ticker = this.#ticker(schedule)
+      this.#look()
+      while (!signal.aborted) {
+        const work = await this.#next()
+        if (work === undefined) continue
+        if (work.kind === 'look') {
+          this.#lookPending = false
+          await this.#retryDue()
+        } else {
+          work.taken()
+          await this.#processNew(work.batch)
+        }
+      }
+    } catch (error) {
+      if (!(error instanceof FencedError)) throw error
+    } finally {
+      this.#stop.abort()
+      clearTimeout(this.#lookTimer)
+      await this.#committing.catch(() => undefined)
+      for (const work of this.#queue.splice(0)) if (work.kind === 'batch') work.taken()
+      for (const resolve of this.#quiet.splice(0)) resolve()
+      await Promise.all([...this.#feeds.values()].map((feed) => feed.ended()))
+      await Promise.all([housekeeping, ticker])
+    }
+    if (this.#failed !== undefined && !(this.#failed instanceof FencedError)) throw this.#failed
+  }
+
+  /** Lets the batch that is running end. */
+  stop(): void {
+    this.#stop.abort()
+    this.#wake?.()
+  }
+
+  /** Looks for retries and outboxes now. */
+  poke(): void {
+    this.#look()
+  }
+
+  #look(): void {
+    if (this.#lookPending) return
+    this.#lookPending = true
+    this.#queue.push({ kind: 'look' })
+    this.#wake?.()
+  }
+
+  #lookIn(ms: number): void {
+    const at = performance.now() + ms
+    if (this.#stop.signal.aborted || this.#lookAt <= at) return
+    clearTimeout(this.#lookTimer)
+    this.#lookAt = at
+    this.#lookTimer = setTimeout(() => {
+      this.#lookAt = Infinity
+      this.#look()
+    }, ms)
+  }
+
+  async #next(): Promise<Work | undefined> {
+    const work = this.#queue.shift()
+    if (work !== undefined) {
+      this.#busy = true
+      return work
+    }
+    await this.#committing
+    if (this.#queue.length === 0 && !this.#stop.signal.aborted) {
+      this.#busy = false
+      for (const resolve of this.#quiet.splice(0)) resolve()
+      await new Promise<void>((resolve) => (this.#wake = resolve))
+      this.#wake = undefined
+    }
+    return undefined
+  }
+
+  /** Resolves when nothing that was read waits for its commit. */
+  async #settled(): Promise<void> {
+    while ((this.#busy || this.#queue.some(({ kind }) => kind === 'batch')) && !this.#stop.signal.aborted) {
+      await new Promise<void>((resolve) => this.#quiet.push(resolve))
+    }
+  }
+
+  async #ticker(schedule: Schedule): Promise<void> {
+    const { deployment, keys, order, namespace, trouble } = this.#options
+    const stream = keys.internal(order.name)
+    const home = homeKeys(namespace, order.name, homeTag(deployment, stream))
+    const { signal } = this.#stop
+    const fence = { key: home.fences, field: this.#fenceField(stream), value: order.fence }
+    const ticker = new Ticker({
+      deployment,
+      schedule,
+      trigger: keys.trigger(order.name),
+      stream,
+      fence,
+      signal,
+      trouble,
+    })
+    await ticker.run().catch((error: unknown) => this.#fail(error))
+  }
+
+  // Streams
+
+  #owns(stream: string): boolean {
+    const { trigger, order } = this.#options
+    return !trigger.ordered || trigger.concurrency === 1 || slotOf(stream) % trigger.concurrency === order.seat
+  }
+
+  async #openStreams(): Promise<void> {
+    const { source, deployment, namespace } = this.#options
+    const { streams } = source
+    const found = 'key' in streams ? [streams.key] : await findStreams(deployment, streams.pattern, namespace)
+    for (const stream of found) {
+      if (this.#stop.signal.aborted) return
+      if (!this.#owns(stream) || this.#feedOf(stream)?.has(stream)) continue
+      if (await this.#attach(stream)) this.#addFeed(stream)
+    }
+  }
+
+  #feedOf(stream: string): Feed | undefined {
+    return this.#feeds.get(this.#feedName(stream))
+  }
+
+  // A read of several streams is of one slot.
+  #feedName(stream: string): string {
+    return this.#options.deployment.topology.cluster ? String(slotOf(stream)) : ''
+  }
+
+  #addFeed(stream: string): void {
+    const { deployment, trigger, source, trouble } = this.#options
+    const name = this.#feedName(stream)
+    let feed = this.#feeds.get(name)
+    if (feed === undefined) {
+      feed = new Feed({
+        deployment,
+        group: this.#group,
+        consumer: this.#consumer,
+        batch: trigger.batch,
+        maxWaitMs: trigger.maxWaitMs,
+        binary: source.binary,
+        signal: this.#stop.signal,
+        trouble,
+        give: (batch) =>
+          new Promise((taken) => {
+            if (this.#stop.signal.aborted) return taken()
+            this.#queue.push({ kind: 'batch', batch, taken })
+            this.#wake?.()
+          }),
+        reopen: async (streams) => {
+          await this.#settled()
+          for (const each of streams) if (!(await this.#attach(each))) feed?.remove(each)
+        },
+      })
+      this.#feeds.set(name, feed)
+    }
+    feed.add(stream)
+  }
+
+  /** Opens a stream for this seat; false where there is none, or it is another one's. */
+  async #attach(stream: string): Promise<boolean> {
+    const { deployment, trigger, order, source, namespace, keys } = this.#options
+    const home = homeKeys(namespace, order.name, homeTag(deployment, stream))
+    const makes = 'key' in source.streams
+    if (!this.#homes.has(home.tag)) {
+      const homes = keys.homes(order.name)
+      await deployment.command(homes, ['SADD', homes, home.tag])
+      this.#homes.set(home.tag, home)
+    }
+    const from = trigger.from === 'start' || trigger.from === 'new' ? '0' : trigger.from
+    for (;;) {
+      const reply = itemsOf(
+        await deployment.call(
+          'trigger_attach',
+          [stream, home.fences],
+          [
+            ...[this.#group, this.#consumer, order.fence, this.#fenceField(stream), from, makes ? '1' : '0'],
+            trigger.ordered ? 0 : trigger.concurrency,
+          ],
+        ),
+      )
+      const status = numberOf(reply[0])
+      if (status === 0) throw new FencedError()
+      if (status === -2) {
+        const kind = textOf(reply[1])
+        if (!makes) return false
+        throw new PlanError('PLAN_KEY_TYPE', `${JSON.stringify(stream)} is a ${kind}, not a stream`)
+      }
+      if (status < 0) return false
+      if (numberOf(reply[1]) === 0) return true
+    }
+  }
+
+  async #loadHomes(): Promise<void> {
+    const { deployment, keys, order, namespace } = this.#options
+    const homes = keys.homes(order.name)
+    for (const tag of itemsOf(await deployment.command(homes, ['SMEMBERS', homes])).map(textOf)) {
+      if (!this.#homes.has(tag)) this.#homes.set(tag, homeKeys(namespace, order.name, tag))
+    }
+  }
+
+  async #keepHouse(): Promise<void> {
+    const { signal } = this.#stop
+    const { source, trigger, deployment, trouble, keys, order } = this.#options
+    let trimAt = performance.now() + trimEveryMs
+    while (!signal.aborted) {
+      const started = performance.now()
+      await pause(lookForStreamsMs, signal)
+      try {
+        if ('pattern' in source.streams && !signal.aborted) await this.#openStreams()
+        if (trigger.retain === 'processed' && performance.now() > trimAt) {
+          trimAt = performance.now() + trimEveryMs
+          for (const stream of this.#streams()) await deployment.call('trigger_trim', [stream], [])
+        }
+        if (this.#tookNew && !signal.aborted) {
+          this.#tookNew = false
+          const sorted = [...this.#took].sort((a, b) => a - b)
+          const at = (part: number): number => sorted[Math.floor((sorted.length - 1) * part)] ?? 0
+          const field = `took.${order.seat}`
+          const key = keys.trigger(order.name)
+          await deployment.command(key, ['HSET', key, field, `${at(0.5)} ${at(0.99)}`])
+        }
+        // A look at a large keyspace takes its time: it must not become the server's main work.
+        await pause(Math.min(10_000, 10 * (performance.now() - started - lookForStreamsMs)), signal)
+      } catch (error) {
+        if (error instanceof FencedError) this.#fail(error)
+        else if (!signal.aborted) trouble('looking for streams', error)
+      }
+    }
+  }
+
+  *#streams(): Generator<string> {
+    for (const feed of this.#feeds.values()) yield* feed.names()
+  }
+
+  #fail(error: unknown): void {
+    this.#failed ??= error instanceof Error ? error : new TriggerError('TRIGGER_FENCED', String(error))
+    this.stop()
+  }
+
+  // Events
+
+  async #processNew({ stream, entries }: RawBatch): Promise<void> {
+    const { source, deployment, namespace, order } = this.#options
+    const ids: string[] = []
+    const records: unknown[] = []
+    const events: unknown[] = []
+    const parts: number[] = []
+    for (const { id, fields } of entries) {
+      let part = 0
+      for (const event of source.open(fields)) {
+        ids.push(id)
+        events.push(event)
+        parts.push(part++)
+        records.push(source.record(stream, id, event))
+      }
+    }
+    await this.#process({
+      stream,
+      home:
+        this.#homes.get(homeTag(deployment, stream)) ?? homeKeys(namespace, order.name, homeTag(deployment, stream)),
+      mode: 'new',
+      ids,
+      records,
+      field: (i) => fieldOf({ id: ids[i] as string, part: parts[i] as number, stream }),
+      kept: (i) => events[i],
+      attempts: () => 0,
+    })
+  }
+
+  async #retryDue(): Promise<void> {
+    const { deployment, trigger } = this.#options
+    await this.#committing
+    await this.#loadHomes()
+    for (const home of this.#homes.values()) {
+      await this.#outboxes.drain(home)
+      const now = await this.#serverNow(home)
+      const range = ['ZRANGE', home.due, '-inf', now, 'BYSCORE', 'LIMIT', 0, dueAtOnce]
+      const due = itemsOf(await deployment.command(home.due, range)).map(textOf)
+      const mine = due.filter((field) => this.#ownsRetry(eventNameOf(field).stream))
+      for (let i = 0; i < mine.length; i += trigger.batch) await this.#retry(home, mine.slice(i, i + trigger.batch))
+      const first = itemsOf(await deployment.command(home.due, ['ZRANGE', home.due, 0, 0, 'WITHSCORES']))[0]
+      if (first !== undefined) this.#lookIn(Math.max(100, numberOf(itemsOf(first)[1]) - now))
+    }
+  }
+
+  #ownsRetry(stream: string): boolean {
+    const { trigger, order } = this.#options
+    return trigger.concurrency === 1 || slotOf(stream) % trigger.concurrency === order.seat
+  }
+
+  async #serverNow(home: HomeKeys): Promise<number> {
+    const [seconds, micros] = itemsOf(await this.#options.deployment.command(home.due, ['TIME']))
+    return numberOf(seconds) * 1000 + Math.floor(numberOf(micros) / 1000)
+  }
+
+  async #retry(home: HomeKeys, fields: readonly string[]): Promise<void> {
+    const { deployment, source } = this.#options
+    const values = itemsOf(await deployment.command(home.retries, ['HMGET', home.retries, ...fields], { binary: true }))
+    const byStream = new Map<string, { field: string; attempts: number; event: unknown }[]>()
+    for (const [i, value] of values.entries()) {
+      if (!Buffer.isBuffer(value)) continue
+      const space = value.indexOf(0x20)
+      const field = fields[i] as string
+      const { event } = unpackPlain(value.subarray(space + 1)) as KeptEvent
+      const retry = { field, attempts: Number(value.toString('latin1', 0, space)), event }
+      const { stream } = eventNameOf(field)
+      const list = byStream.get(stream)
+      if (list === undefined) byStream.set(stream, [retry])
+      else list.push(retry)
+    }
+    for (const [stream, retries] of byStream) {
+      if (this.#stop.signal.aborted) return
+      await this.#attach(stream)
+      await this.#process({
+        stream,
+        home,
+        mode: 'again',
+        ids: retries.map(({ field }) => field),
+        records: retries.map(({ field, event }) => source.record(stream, eventNameOf(field).id, event)),
+        field: (i) => retries[i]?.field ?? '',
+        kept: (i) => retries[i]?.event,
+        attempts: (i) => retries[i]?.attempts ?? 0,
+      })
+      await this.#committing
+    }
+  }
+
+  async #process(batch: EventBatch): Promise<void> {
+    const outcome = this.#isSuspect(batch) ? await this.#runAlone(batch) : await this.#run(batch)
+    if (outcome === undefined) return
+    await this.#committing
+    if (this.#failed !== undefined) return
+    // The next batch may be processed while this one is committed.
+    this.#committing = this.#commit(batch, outcome)
+  }
+
+  async #run(batch: EventBatch): Promise<BatchOutcome> {
+    const { gate, program, running, trigger } = this.#options
+    const leave = await gate.enter(false)
+    running({ suspects: suspectsOf(batch), since: Date.now(), timeoutMs: trigger.timeoutMs })
+    try {
+      return await program.run(batch.records)
+    } finally {
+      running(undefined)
+      leave()
+    }
+  }
+
+  #isSuspect(batch: EventBatch): boolean {
+    const { suspects, culprits } = this.#options.order
+    if (suspects.length + culprits.length === 0) return false
+    return (
+      culprits.some(({ field }) => batch.ids.some((_, i) => batch.field(i) === field)) ||
+      suspects.some(
+        ({ stream, mode, first, last }) =>
+          stream === batch.stream &&
+          mode === batch.mode &&
+          (mode === 'again' || batch.ids.some((id) => !isBefore(id, first) && !isBefore(last, id))),
+      )
+    )
+  }
+
+  /** One of these records ended a process: each runs by itself, but those that are known to. */
+  async #runAlone(batch: EventBatch): Promise<BatchOutcome> {
+    const { gate, program, running, trigger, order } = this.#options
+    const whole: BatchOutcome = { failures: new Map(), effects: [], together: [], results: [] }
+    const together: Command[] = []
+    const leave = await gate.enter(true)
+    try {
+      for (const [i, record] of batch.records.entries()) {
+        const alone = batch.field(i)
+        const culprit = order.culprits.find(({ field }) => field === alone)
+        if (culprit !== undefined) {
+          whole.failures.set(i, culprit.failure)
+          continue
+        }
+        running({ suspects: suspectsOf(batch), alone, since: Date.now(), timeoutMs: trigger.timeoutMs })
+        const one = await program.run([record])
+        const failure = one.failures.get(0)
+        if (failure !== undefined) whole.failures.set(i, failure)
+        whole.effects[i] = one.effects[0]
+        whole.results[i] = one.results[0]
+        together.push(...one.together)
+      }
+    } finally {
+      running(undefined)
+      leave()
+    }
+    return { ...whole, together }
+  }
+
+  /** Tries for as long as the server cannot: what was processed is not processed again. */
+  async #commit(batch: EventBatch, outcome: BatchOutcome): Promise<void> {
+    for (;;) {
+      try {
+        await this.#committer.commit(batch, outcome)
+        return
+      } catch (error) {
+        if (error instanceof FencedError) return this.#fail(error)
+        const retryable = error instanceof ConnectError && error.retryable
+        if (!retryable || this.#stop.signal.aborted) return this.#fail(error)
+        this.#options.trouble('committing events', error)
+        await pause(retryCommitMs, this.#stop.signal)
+      }
+    }
+  }
+}
+
+function suspectsOf(batch: EventBatch): Suspects {
+  const { stream, mode, ids } = batch
+  return { stream, mode, first: ids[0] ?? '', last: ids.at(-1) ?? '' }
+}
+
+function isBefore(a: string, b: string): boolean {
+  const [a1 = '', a2 = ''] = a.split('-')
+  const [b1 = '', b2 = ''] = b.split('-')
+  return a1 === b1 ? BigInt(a2 || 0) < BigInt(b2 || 0) : BigInt(a1) < BigInt(b1)
+}

@@ -1,0 +1,37 @@
+// What runs in a host now, in a file that outlives it: one fixed place for each seat. The service reads it to end what takes
+// too long, and to find out what a host died of.
+import { fstatSync, readSync, writeSync } from 'node:fs'
+import type { Running } from './protocol.ts'
+
+/** Descriptor of the position file in a host. */
+export const positionDescriptor = 4
+
+const placeBytes = 2048
+
+export class HostPosition {
+  readonly #buffer = Buffer.alloc(placeBytes)
+
+  write(place: number, running: Running | undefined): void {
+    const text = running === undefined ? '' : JSON.stringify(running)
+    const length = this.#buffer.write(text, 4, placeBytes - 4)
+    this.#buffer.writeUInt32LE(length, 0)
+    writeSync(positionDescriptor, this.#buffer, 0, 4 + length, place * placeBytes)
+  }
+}
+
+export function readRunning(descriptor: number): Running[] {
+  const size = fstatSync(descriptor).size
+  const bytes = Buffer.alloc(size)
+  readSync(descriptor, bytes, 0, size, 0)
+  const found: Running[] = []
+  for (let at = 0; at + 4 <= size; at += placeBytes) {
+    const length = bytes.readUInt32LE(at)
+    if (length === 0) continue
+    try {
+      found.push(JSON.parse(bytes.toString('utf8', at + 4, at + 4 + length)) as Running)
+    } catch {
+      // The host died in the middle of writing it, or the key of a stream is longer than the place.
+    }
+  }
+  return found
+}

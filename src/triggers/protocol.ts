@@ -1,0 +1,68 @@
+// What a trigger service and its host processes say to each other, and what they both know of a trigger.
+import type { FromExecutor } from '../engine/protocol.ts'
+import type { Failure } from '../engine/runner.ts'
+
+export interface HostSetup {
+  readonly type: 'setup'
+  readonly url: string
+  readonly namespace: string
+  readonly worker: string
+  /** Module that makes what shipped functions know by name; see the engine's Modules. */
+  readonly known?: string
+  readonly scratch: string
+  readonly base: string
+  readonly secret?: string
+}
+
+/** The records that ran when a host died: one of them may be the reason. */
+export interface Suspects {
+  readonly stream: string
+  readonly mode: 'new' | 'again'
+  /** Of new events: the first and the last entry. */
+  readonly first: string
+  readonly last: string
+}
+
+/** A record that was found to end its process. */
+export interface Culprit {
+  readonly field: string
+  readonly failure: Failure
+}
+
+export interface SeatOrder {
+  readonly name: string
+  readonly seat: number
+  readonly fence: string
+  readonly revision: string
+  /** These run one by one. */
+  readonly suspects: readonly Suspects[]
+  /** These do not run: they are dead letters. */
+  readonly culprits: readonly Culprit[]
+}
+
+export type ToHost =
+  | HostSetup
+  | { readonly type: 'start'; readonly id: string; readonly order: SeatOrder }
+  | { readonly type: 'stop'; readonly id: string }
+  /** Look for retries, outboxes and new streams of a trigger. */
+  | { readonly type: 'poke'; readonly name: string }
+  | { readonly type: 'close' }
+
+export type FromHost =
+  | { readonly type: 'ready' }
+  /** A seat ended: it was told to, or it cannot go on (`failure`), or it lost its fence. */
+  | { readonly type: 'ended'; readonly id: string; readonly failure?: Failure }
+  /** The policy of a trigger says that it is to stop. */
+  | { readonly type: 'halt'; readonly name: string; readonly revision: string; readonly failure: Failure }
+  | Extract<FromExecutor, { readonly type: 'log' }>
+
+/** What runs in a host now, as its supervisor reads it from the position file: a line of JSON for each seat. */
+export interface Running {
+  readonly id: string
+  readonly suspects: Suspects
+  /** Name of the event, where it runs alone. */
+  readonly alone?: string
+  /** Milliseconds since the epoch. */
+  readonly since: number
+  readonly timeoutMs: number
+}

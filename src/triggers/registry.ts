@@ -1,0 +1,189 @@
+// The client's side of triggers: stores them, finds them, lists them.
+import { randomBytes } from 'node:crypto'
+import { captureCode } from '../code/capture.ts'
+import type { ExecutionEngine } from '../engine/execution.ts'
+import { writeLarge } from '../engine/large-values.ts'
+import { PlanError, TriggerError } from '../errors.ts'
+import { refuse } from '../pipeline/options.ts'
+import type { ScheduleOptions } from '../pipeline/readers/events.ts'
+import { stagesOf, type Description } from '../pipeline/plan.ts'
+import { encodeProgram } from '../pipeline/program.ts'
+import type { RegisterOptions, Trigger, TriggerKind, TriggerStatus } from '../pipeline/trigger.ts'
+import { itemsOf, numberOf, textOf } from '../redis/replies.ts'
+import { findStreams } from './host/streams.ts'
+import { RegisteredTrigger } from './handle.ts'
+import { groupOf, triggerKeys, type TriggerClient, type TriggerKeys } from './keys.ts'
+import { checkName, checkRegister, type TriggerOptions } from './options.ts'
+import type { SourceDescription } from './sources/source.ts'
+import { streamsOf } from './sources/stream.ts'
+
+/** Program and code that no registration followed. */
+const unregisteredMs = 60_000
+const mostTries = 5
+
+export interface TriggersOptions {
+  readonly engine: ExecutionEngine
+  readonly secret: string | undefined
+  /** Time limit of a batch where none is given, in milliseconds. */
+  readonly timeoutMs: number
+}
+
+/** Everything that is stored of a trigger. */
+export interface Registration {
+  readonly kind: TriggerKind
+  readonly options: RegisterOptions
+  readonly source: SourceDescription
+  readonly program: Uint8Array
+  readonly functions: readonly { readonly value: unknown; readonly label: string }[]
+}
+
+/** `mill.triggers`: the triggers of the deployment, whoever registered them. */
+export class Triggers {
+  readonly #options: TriggersOptions
+  readonly #keys: TriggerKeys
+  readonly client: TriggerClient
+
+  constructor(options: TriggersOptions) {
+    const { deployment, namespace } = options.engine
+    this.#options = options
+    this.#keys = triggerKeys(namespace)
+    this.client = { deployment, namespace, keys: this.#keys }
+  }
+
+  /** The trigger of that name; its methods throw TRIGGER_UNKNOWN where there is none. */
+  get(name: string): Trigger {
+    checkName(name)
+    return new RegisteredTrigger(name, this.client)
+  }
+
+  /** What every trigger does, by name. */
+  async list(): Promise<TriggerStatus[]> {
+    const { registry } = this.#keys
+    const { deployment } = this.client
+    const names = itemsOf(await deployment.command(registry, ['HKEYS', registry])).map(textOf)
+    // One that is removed while the list is read is no error.
+    const all = await Promise.all(names.toSorted().map((name) => this.get(name).status().catch(ignoreUnknown)))
+    return all.filter((status) => status !== undefined)
+  }
+
+  /** Registers a pipeline: what `pipeline.register(options)` does. */
+  async registerPipeline(description: Description, options: RegisterOptions): Promise<Trigger> {
+    const { name, options: given } = description.reader
+    const { stages, functions, labels } = stagesOf(description)
+    const registration = {
+      options,
+      program: encodeProgram({ strict: true, stages }),
+      functions: functions.map((value, i) => ({ value, label: labels[i] as string })),
+    }
+    if (name === 'schedule') {
+      return this.register({
+        ...registration,
+        kind: 'schedule',
+        source: { kind: 'schedule', ...(given as ScheduleOptions) },
+      })
+    }
+    if (name !== 'stream') {
+      throw new PlanError(
+        'PLAN_OPTION',
+        `register: expected a pipeline of events, such as stream(...); got one of ${name}(...)`,
+      )
+    }
+    const {
+      pattern,
+      raw = false,
+      binary = false,
+      from,
+      to,
+    } = given as {
+      readonly pattern: string
+      readonly raw?: boolean
+      readonly binary?: boolean
+      readonly from?: string
+      readonly to?: string
+    }
+    if ((from !== undefined && from !== '-') || (to !== undefined && to !== '+')) {
+      refuse('register', 'a stream without { from, to }: register() has its own `from`', { from, to })
+    }
+    return this.register({ ...registration, kind: 'stream', source: { kind: 'stream', pattern, raw, binary } })
+  }
+
+  /** Stores a trigger, or replaces the one of its name. */
+  async register({ kind, options, source, program, functions }: Registration): Promise<Trigger> {
+    const { engine, secret, timeoutMs } = this.#options
+    const { deployment } = engine
+    const { name, version, trigger } = checkRegister(kind, options, timeoutMs)
+    // What cannot travel is refused before anything is sent.
+    const code =
+      functions.length === 0
+        ? undefined
+        : captureCode(functions, { known: engine.known, ...(secret === undefined ? {} : { secret }) })
+    const revision = randomBytes(8).toString('hex')
+    const keys = this.#keys
+    const programKey = keys.program(name, revision)
+    const codeKey = code === undefined ? programKey : keys.code(name, revision)
+    await this.#openStreams(name, source, trigger)
+    for (let tries = 0; ; tries++) {
+      await writeLarge(deployment, programKey, program, unregisteredMs)
+      if (code !== undefined) await writeLarge(deployment, codeKey, code.bytes, unregisteredMs)
+      const seats = kind === 'schedule' ? 1 : trigger.concurrency
+      const reply = itemsOf(
+        await deployment.call(
+          'trigger_put',
+          [keys.registry, keys.trigger(name), keys.events, programKey, codeKey],
+          [name, kind, version, revision, seats, JSON.stringify(trigger), JSON.stringify(source)],
+        ),
+      )
+      const status = numberOf(reply[0])
+      if (status === 1) {
+        const old = [...new Set(reply.slice(1).map(textOf))].filter((key) => key !== '')
+        // A holder that loads the old revision at this moment sees that it is over.
+        if (old.length > 0) await deployment.command(keys.registry, ['UNLINK', ...old])
+        return this.get(name)
+      }
+      if (status === -2 && tries < mostTries) continue
+      await deployment.command(programKey, ['UNLINK', programKey, codeKey])
+      if (status === -1) {
+        const there = textOf(reply[1])
+        throw new TriggerError('TRIGGER_VERSION', `trigger ${name} has version ${there}; this one has ${version}`)
+      }
+      throw new TriggerError('TRIGGER_KIND', `${name} is the name of a ${textOf(reply[1])} trigger already`)
+    }
+  }
+
+  /**
+   * 'new' begins with what is added from now on, so groups are made now. A key that is no stream is refused.
+   */
+  async #openStreams(name: string, source: SourceDescription, { from }: TriggerOptions): Promise<void> {
+    const { deployment, namespace } = this.client
+    const group = groupOf(namespace, name)
+    if (source.kind !== 'stream') {
+      // Calls come before any worker does.
+      if (source.kind === 'command') await this.#makeGroup(this.#keys.internal(name), group, '0')
+      return
+    }
+    const streams = streamsOf(source.pattern)
+    if ('key' in streams) {
+      const kind = textOf(await deployment.command(streams.key, ['TYPE', streams.key]))
+      if (kind !== 'stream' && kind !== 'none') {
+        throw new PlanError('PLAN_KEY_TYPE', `register: ${JSON.stringify(streams.key)} is a ${kind}, not a stream`)
+      }
+    }
+    if (from !== 'new') return
+    const found = 'key' in streams ? [streams.key] : await findStreams(deployment, streams.pattern, namespace)
+    await Promise.all(found.map((stream) => this.#makeGroup(stream, group, '$')))
+  }
+
+  /** A trigger that is replaced goes on where it was. */
+  async #makeGroup(stream: string, group: string, from: string): Promise<void> {
+    try {
+      await this.client.deployment.command(stream, ['XGROUP', 'CREATE', stream, group, from, 'MKSTREAM'])
+    } catch (error) {
+      if (!String(error).includes('BUSYGROUP')) throw error
+    }
+  }
+}
+
+function ignoreUnknown(error: unknown): undefined {
+  if (error instanceof TriggerError && error.code === 'TRIGGER_UNKNOWN') return undefined
+  throw error
+}

@@ -1,0 +1,343 @@
+// A worker's part in triggers: holds seats by leases and has host processes run them.
+//
+// Seats come and go by `look`: at every third of a lease, and when the events stream says that something changed. A seat that is
+// the worker's and should run is started in the host with the fewest; one that should not (paused, another revision, too
+// many for this worker) is stopped at the end of its batch, and given back. When a host dies its seats are given back and
+// taken anew, with a new fence; what ran in it is run one by one then.
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { temporaryDirectory } from '../blocks/temporary-directory.ts'
+import { pause } from '../engine/events.ts'
+import type { Logger } from '../engine/logger.ts'
+import type { FromExecutor } from '../engine/protocol.ts'
+import type { Failure } from '../engine/runner.ts'
+import type { BlockingConnection, Deployment } from '../redis/deployment.ts'
+import { itemsOf, numberOf, streamEntriesOf, streamEntryOf, textOf } from '../redis/replies.ts'
+import { HostProcess } from './host-process.ts'
+import { triggerKeys, type TriggerKeys } from './keys.ts'
+import type { Culprit, FromHost, HostSetup, Running, Suspects } from './protocol.ts'
+
+const watchMs = 100
+const blockMs = 5000
+const retryMs = 200
+/** A seat that cannot run is tried again after this, doubled each time up to the longest. */
+const restartMs = 500
+const longestRestartMs = 30_000
+const mostSuspects = 16
+
+export interface TriggerServiceOptions {
+  readonly deployment: Deployment
+  readonly namespace: string
+  readonly worker: string
+  /** Host processes, at most. */
+  readonly hosts: number
+  readonly leaseMs: number
+  /** Memory limit of a host, in MiB. */
+  readonly memoryMb: number
+  readonly setup: Pick<HostSetup, 'known' | 'base' | 'secret'>
+  readonly logger: Logger
+  readonly console: (level: (FromExecutor & { type: 'log' })['level'], text: string) => void
+}
+
+interface Granted {
+  readonly name: string
+  readonly seat: number
+  readonly fence: string
+  readonly revision: string
+  readonly state: string
+}
+
+interface RunningSeat {
+  readonly granted: Granted
+  readonly host: HostProcess
+  stopping: boolean
+}
+
+/** What is remembered of a seat between its starts. */
+interface Past {
+  suspects: Suspects[]
+  culprits: Culprit[]
+  failures: number
+  notBefore: number
+}
+
+export class TriggerService {
+  readonly #options: TriggerServiceOptions
+  readonly #keys: TriggerKeys
+  readonly #hosts = new Set<HostProcess>()
+  readonly #running = new Map<string, RunningSeat>()
+  readonly #past = new Map<string, Past>()
+  readonly #stop = new AbortController()
+  readonly #loops: Promise<void>[] = []
+  readonly #idle: (() => void)[] = []
+  #scratch = ''
+  #spawned = 0
+  #watch: NodeJS.Timeout | undefined
+  #looking: Promise<void> | undefined
+  #lookAgain = false
+  #draining = false
+
+  constructor(options: TriggerServiceOptions) {
+    this.#options = options
+    this.#keys = triggerKeys(options.namespace)
+  }
+
+  async start(): Promise<void> {
+    this.#watch = setInterval(() => {
+      for (const host of this.#hosts) host.watch()
+    }, watchMs)
+    this.#watch.unref()
+    const { deployment } = this.#options
+    const { events } = this.#keys
+    const last = itemsOf(await deployment.command(events, ['XREVRANGE', events, '+', '-', 'COUNT', 1]))[0]
+    this.#loops.push(this.#follow(last === undefined ? '0-0' : streamEntryOf(last).id), this.#renew())
+  }
+
+  get hostPids(): number[] {
+    return [...this.#hosts].flatMap(({ pid }) => (pid === undefined ? [] : [pid]))
+  }
+
+  /** Looks at once: a trigger was changed by this process. */
+  nudge(): void {
+    void this.#look()
+  }
+
+  async #follow(from: string): Promise<void> {
+    const { deployment } = this.#options
+    const { signal } = this.#stop
+    const { events } = this.#keys
+    let last = from
+    let connection: BlockingConnection | undefined
+    while (!signal.aborted) {
+      try {
+        connection ??= await deployment.blocking(events)
+        const reply = await connection.command(['XREAD', 'COUNT', 100, 'BLOCK', blockMs, 'STREAMS', events, last], {
+          signal,
+        })
+        const entries = streamEntriesOf(reply)
+        for (const { id, fields } of entries) {
+          last = id
+          const name = fields.get('n') ?? ''
+          for (const host of this.#hosts) if (name !== '') host.send({ type: 'poke', name })
+        }
+        if (entries.length > 0) await this.#look()
+      } catch {
+        if (signal.aborted) break
+        await pause(retryMs, signal)
+        // A server that went back in time counts from there again.
+        last = '0-0'
+      }
+    }
+    await connection?.close()
+  }
+
+  async #renew(): Promise<void> {
+    const { signal } = this.#stop
+    while (!signal.aborted) {
+      await this.#look()
+      await pause(this.#options.leaseMs / 3, signal)
+    }
+  }
+
+  /** Never two at a time; asked for in between, once more. */
+  async #look(): Promise<void> {
+    if (this.#looking !== undefined) {
+      this.#lookAgain = true
+      return this.#looking
+    }
+    this.#looking = (async () => {
+      do {
+        this.#lookAgain = false
+        try {
+          await this.#reconcile()
+        } catch (error) {
+          if (!this.#stop.signal.aborted) this.#options.logger.warn(`looking for triggers: ${String(error)}`)
+        }
+      } while (this.#lookAgain && !this.#stop.signal.aborted)
+    })()
+    await this.#looking
+    this.#looking = undefined
+  }
+
+  async #reconcile(): Promise<void> {
+    if (this.#draining) return
+    const { deployment, worker, leaseMs } = this.#options
+    const { registry, seats, live, prefix } = this.#keys
+    const reply = itemsOf(await deployment.call('trigger_seats', [registry, seats, live], [prefix, worker, leaseMs]))
+    const share = numberOf(reply[0])
+    const granted = new Map<string, Granted>()
+    for (let i = 1; i + 4 < reply.length; i += 5) {
+      const [name, seat, fence, revision, state] = reply.slice(i, i + 5).map(textOf) as [
+        string,
+        string,
+        string,
+        string,
+        string,
+      ]
+      granted.set(`${seat}.${name}`, { name, seat: Number(seat), fence, revision, state })
+    }
+    for (const [id, held] of this.#running) {
+      const now = granted.get(id)
+      const same = now?.fence === held.granted.fence && now.revision === held.granted.revision
+      if (!same || now.state !== 'running') this.#stopSeat(id, held)
+    }
+    const release: Granted[] = []
+    let started = [...this.#running.values()].filter(({ stopping }) => !stopping).length
+    for (const [id, seat] of granted) {
+      if (this.#running.has(id)) continue
+      if (seat.state !== 'running' || started >= share) release.push(seat)
+      else {
+        started += 1
+        await this.#startSeat(id, seat)
+      }
+    }
+    for (const [id, held] of [...this.#running].toReversed()) {
+      if (started <= share) break
+      if (held.stopping) continue
+      this.#stopSeat(id, held)
+      started -= 1
+    }
+    await this.#release(release)
+  }
+
+  async #startSeat(id: string, granted: Granted): Promise<void> {
+    const past = this.#past.get(id)
+    const wait = past === undefined ? 0 : past.notBefore - performance.now()
+    if (wait > 0) {
+      setTimeout(() => this.nudge(), wait).unref()
+      return
+    }
+    const host = await this.#host()
+    this.#running.set(id, { granted, host, stopping: false })
+    const { name, seat, fence, revision } = granted
+    const { suspects = [], culprits = [] } = past ?? {}
+    host.send({ type: 'start', id, order: { name, seat, fence, revision, suspects, culprits } })
+  }
+
+  #stopSeat(id: string, held: RunningSeat): void {
+    if (held.stopping) return
+    held.stopping = true
+    held.host.send({ type: 'stop', id })
+  }
+
+  async #host(): Promise<HostProcess> {
+    const load = (host: HostProcess): number => [...this.#running.values()].filter((seat) => seat.host === host).length
+    const hosts = [...this.#hosts].sort((a, b) => load(a) - load(b))
+    const [best] = hosts
+    if (best !== undefined && (load(best) === 0 || hosts.length >= this.#options.hosts)) return best
+    if (this.#scratch === '') this.#scratch = await temporaryDirectory('scratch')
+    const { deployment, namespace, worker, setup, memoryMb } = this.#options
+    const host = new HostProcess(
+      { url: deployment.url, namespace, worker, ...setup },
+      join(this.#scratch, `trigger-${this.#spawned++}`),
+      memoryMb,
+      {
+        heard: (message) => void this.#heard(message),
+        died: (running, failure) => void this.#died(host, running, failure),
+      },
+    )
+    this.#hosts.add(host)
+    return host
+  }
+
+  async #heard(message: FromHost): Promise<void> {
+    if (message.type === 'log') this.#options.console(message.level, message.text)
+    else if (message.type === 'ended') await this.#ended(message.id, message.failure)
+    else if (message.type === 'halt') await this.#halt(message.name, message.revision, message.failure)
+  }
+
+  async #ended(id: string, failure: Failure | undefined): Promise<void> {
+    const held = this.#running.get(id)
+    if (held === undefined) return
+    this.#running.delete(id)
+    const { granted } = held
+    const past = this.#pastOf(id)
+    if (failure === undefined) past.failures = 0
+    else {
+      this.#delay(past)
+      this.#options.logger.error(`trigger ${granted.name}: ${failure.code}: ${failure.message}`)
+      if (/^(CAPTURE_|PLAN_)/.test(failure.code) && failure.code !== 'CAPTURE_PACKAGE') {
+        await this.#halt(granted.name, granted.revision, failure)
+      }
+    }
+    await this.#release([granted])
+    this.#tellIdle()
+    await this.#look()
+  }
+
+  #pastOf(id: string): Past {
+    let past = this.#past.get(id)
+    if (past === undefined) this.#past.set(id, (past = { suspects: [], culprits: [], failures: 0, notBefore: 0 }))
+    return past
+  }
+
+  #delay(past: Past): void {
+    past.notBefore = performance.now() + Math.min(longestRestartMs, restartMs * 2 ** past.failures++)
+  }
+
+  async #died(host: HostProcess, running: readonly Running[], failure: Failure): Promise<void> {
+    this.#hosts.delete(host)
+    const { logger, worker } = this.#options
+    const lost = [...this.#running].filter(([, seat]) => seat.host === host)
+    logger.warn(`a host of ${lost.length} trigger seats ended: ${failure.message}`)
+    for (const [id] of lost) {
+      this.#running.delete(id)
+      const past = this.#pastOf(id)
+      for (const { suspects, alone } of running.filter((each) => each.id === id)) {
+        if (alone === undefined) past.suspects = [...past.suspects, suspects].slice(-mostSuspects)
+        else past.culprits = [...past.culprits, { field: alone, failure: { ...failure, worker } }].slice(-mostSuspects)
+      }
+      if (running.length === 0) this.#delay(past)
+    }
+    await this.#release(lost.map(([, { granted }]) => granted))
+    this.#tellIdle()
+    await this.#look()
+  }
+
+  /** The policy, or code that cannot be loaded, ends a trigger: it stays there, and says why. */
+  async #halt(name: string, revision: string, failure: Failure): Promise<void> {
+    const { deployment, logger } = this.#options
+    const key = this.#keys.trigger(name)
+    logger.error(`trigger ${name} stops: ${failure.message}`)
+    if (textOf(await deployment.command(key, ['HGET', key, 'rev'])) !== revision) return
+    const { code, message, stack } = failure
+    const reason = JSON.stringify({ code, message, ...(stack === undefined ? {} : { stack }) })
+    await deployment.call('trigger_state', [key, this.#keys.events], [name, 'stopped', reason])
+  }
+
+  async #release(seats: readonly Granted[], leaves = false): Promise<void> {
+    if (seats.length === 0 && !leaves) return
+    const { deployment, worker, logger } = this.#options
+    const keys = [this.#keys.seats, this.#keys.live, this.#keys.events]
+    const list = seats.flatMap(({ name, seat, fence }) => [`${seat}.${name}`, fence])
+    await deployment
+      .call('trigger_release', keys, [worker, leaves ? 1 : 0, ...list])
+      .catch((error: unknown) => logger.warn(`giving back triggers: ${String(error)}`))
+  }
+
+  #tellIdle(): void {
+    if (this.#running.size === 0) for (const resolve of this.#idle.splice(0)) resolve()
+  }
+
+  /** Lets running batches end for `graceMs`, gives the seats back, and ends the hosts. */
+  async close(graceMs: number): Promise<void> {
+    this.#draining = true
+    await this.#looking
+    for (const [id, held] of this.#running) this.#stopSeat(id, held)
+    if (this.#running.size > 0) {
+      let timer: NodeJS.Timeout | undefined
+      await Promise.race([
+        new Promise<void>((resolve) => this.#idle.push(resolve)),
+        new Promise<void>((resolve) => (timer = setTimeout(resolve, graceMs))),
+      ])
+      clearTimeout(timer)
+    }
+    clearInterval(this.#watch)
+    this.#stop.abort()
+    const left = [...this.#running.values()].map(({ granted }) => granted)
+    await Promise.all([...this.#hosts].map((host) => host.close(left.length > 0 ? 0 : 2000)))
+    await this.#release(left, true)
+    await Promise.all(this.#loops)
+    if (this.#scratch !== '') rmSync(this.#scratch, { recursive: true, force: true })
+  }
+}

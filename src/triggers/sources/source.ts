@@ -1,0 +1,29 @@
+// What a kind of trigger is to its seats: which streams it reads, and what events an entry holds.
+import type { Reply } from '../../redis/deployment.ts'
+
+/** The streams of a trigger: one that is made where it is missing, or all of a pattern that there are. */
+export type StreamsOf = { readonly key: string } | { readonly pattern: string }
+
+export interface EventSource {
+  readonly streams: StreamsOf
+  /** Entries are Gearmill's own: processed, they are removed. */
+  readonly deletes: boolean
+  /** Replies are read as bytes. */
+  readonly binary: boolean
+  /** The events of an entry, as they are kept where they have to wait; throws what fails them all. */
+  open(fields: readonly Reply[]): readonly unknown[]
+  /** What functions get of an event. */
+  record(stream: string, id: string, event: unknown): unknown
+}
+
+/** As stored with the trigger. */
+export type SourceDescription =
+  | { readonly kind: 'stream'; readonly pattern: string; readonly raw: boolean; readonly binary: boolean }
+  | { readonly kind: 'command' }
+  | {
+      readonly kind: 'schedule'
+      /** Milliseconds. */
+      readonly every?: number
+      readonly cron?: string
+      readonly missed: 'skip' | 'once'
+    }
