@@ -265,7 +265,6 @@ class PipelineBuilder {
     return this.#end(options.mode === 'add' ? addToHash : replaceHash, { key })
   }
 
-  async run(options: RunOptions | SkipOptions = {}): Promise<unknown> {
   toStream(key: unknown): PipelineSink {
     checkSink('toStream', key, {})
     return this.#end(toStream, { key })
@@ -281,6 +280,7 @@ class PipelineBuilder {
     return this.#end(toFile, { path: resolve(path), ...checkFile(options) })
   }
 
+  async run(options: RunOptions | SkipOptions = {}): Promise<unknown> {
     checkRunOptions('run', options)
     return run(this.#description, this.#launcher, options)
   }
@@ -305,11 +305,6 @@ function checkSink(call: string, key: unknown, options: SinkOptions): void {
   if (options.mode !== undefined) checkOneOf(call, 'mode', options.mode, ['replace', 'add'])
 }
 
-class SinkBuilder {
-  readonly #description: Description
-  readonly #launcher: Launcher
-
-  constructor(description: Description, launcher: Launcher) {
 function checkFile(options: FileSinkOptions): object {
   checkOptions('toFile', options, ['format', 'schema', 'single'])
   const { format = 'jsonl', schema, single = false } = options
@@ -319,6 +314,11 @@ function checkFile(options: FileSinkOptions): object {
   return { format, single, ...(schema === undefined ? {} : { schema: schemaToJson([nodeIn(schema)]) }) }
 }
 
+class SinkBuilder {
+  readonly #description: Description
+  readonly #launcher: Launcher
+
+  constructor(description: Description, launcher: Launcher) {
     this.#description = Object.freeze(description)
     this.#launcher = launcher
     Object.freeze(this)

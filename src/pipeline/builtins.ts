@@ -79,5 +79,6 @@ const all: readonly Definition[] = [
   toStream,
   toKeys,
   toFile,
+]
 
 export const builtins: ReadonlyMap<string, Definition> = new Map(all.map((definition) => [definition.name, definition]))

@@ -208,7 +208,6 @@ export interface Pipeline<T, W extends With = readonly []> {
   toSortedSet(this: Pipeline<ScoreRecord, W>, key: string, options?: SinkOptions): PipelineSink
   /** A hash of `{ key, value }` or `[field, value]` records, or of the properties of other objects. Modes as toSortedSet. */
   toHash(this: Pipeline<FieldRecord, W>, key: string, options?: SinkOptions): PipelineSink
-
   /**
    * An entry of a stream for each record, which is an object of fields or a list of `[field, value]`. Entries are appended
    * once, when their task commits: in order within a split.
@@ -225,6 +224,7 @@ export interface Pipeline<T, W extends With = readonly []> {
    * @throws PlanError PLAN_OPTION; at run PLAN_FILE; per record PLAN_RECORD
    */
   toFile(path: string, options?: FileSinkOptions): PipelineSink
+
   /** Runs it. Rejects with an ExecutionError (`errors`, `results`) where a record failed. */
   run(options: SkipOptions): Promise<Outcome<T>>
   run(options?: RunOptions): Promise<T[]>
@@ -244,12 +244,6 @@ export interface SinkOptions {
   readonly mode?: 'replace' | 'add'
 }
 
-export type ScoreRecord =
-  | { readonly key: unknown; readonly value: number }
-  | { readonly member: unknown; readonly score: number }
-  | readonly [member: unknown, score: number]
-
-export type FieldRecord = object
 export interface FileSinkOptions {
   /**
    * `jsonl`: a JSON text a line. `csv`: objects under a header of the first record's names, or arrays without one.
@@ -271,6 +265,12 @@ export type KeyToStore =
 
 type KeyText = string | number | Uint8Array
 
+export type ScoreRecord =
+  | { readonly key: unknown; readonly value: number }
+  | { readonly member: unknown; readonly score: number }
+  | readonly [member: unknown, score: number]
+
+export type FieldRecord = object
 
 /** A pipeline that ends in a sink. */
 export interface PipelineSink {

@@ -141,9 +141,6 @@ function captured(
   return captureCode(roots, { known: engine.known, ...(secret === undefined ? {} : { secret }) })
 }
 
-function follow(progress: AsyncIterable<ExecutionStatus>, onProgress: (status: ExecutionStatus) => void): void {
-  void (async () => {
-    for await (const status of progress) onProgress(status)
 /** Remote work may go on without this client: it then puts away what it made itself. */
 function endWith(
   handle: ExecutionHandle,
@@ -159,6 +156,9 @@ function endWith(
   )
 }
 
+function follow(progress: AsyncIterable<ExecutionStatus>, onProgress: (status: ExecutionStatus) => void): void {
+  void (async () => {
+    for await (const status of progress) onProgress(status)
   })().catch(() => {
     // The same failure is what the result rejects with.
   })
