@@ -1,7 +1,7 @@
 // The schema in a file: the structs in a table, so that they can name themselves and each other, and the roots.
 // Reading it is reading hostile data: every part is checked, and nesting is bounded.
 import { BufferError } from '../errors.ts'
-import { dtypes, type Attribute, type Dtype, type Node, type PlainKind, type StructNode } from './schema.ts'
+import { dtypes, plainKinds, type Attribute, type Dtype, type Node, type StructNode } from './schema.ts'
 
 /** `'str'`, `['list', 'u8']`, `['struct', 0]`, `['ref', 0]`, ... */
 export type NodeJson = string | readonly [string, ...(NodeJson | number | null)[]]
@@ -21,9 +21,8 @@ interface StructJson {
 const DEEPEST = 64
 const MOST_ATTRIBUTES = 10_000
 
-const plain: ReadonlySet<string> = new Set([
-  'i8', 'u8', 'i16', 'u16', 'i32', 'u32', 'i64', 'u64', 'f32', 'f64', 'bool', 'str', 'any', 'decimal', 'date', 'datetime',
-] satisfies PlainKind[]) // prettier-ignore
+/** One node per plain type: all strings of a schema are interned together. */
+const plainNodes: ReadonlyMap<unknown, Node> = new Map(plainKinds.map((kind) => [kind, { kind }]))
 
 export function schemaToJson(roots: readonly Node[]): SchemaJson {
   const places = new Map<StructNode, number>()
@@ -59,7 +58,8 @@ export function schemaToJson(roots: readonly Node[]): SchemaJson {
       case 'struct':
         return ['struct', place(node, depth)]
       case 'ref':
-        return ['ref', place(node.target(), depth)]
+        // What a reference leads to is not nested in it.
+        return ['ref', place(node.target(), 0)]
       default:
         return node.kind
     }
@@ -78,7 +78,7 @@ export function schemaFromJson(json: unknown): Node[] {
   const structAt = (index: unknown) => structs[integer(index)] ?? wrong('the place of a struct')
   const read = (value: unknown, depth: number): Node => {
     if (depth > DEEPEST) wrong(`a schema nested deeper than ${DEEPEST}`)
-    if (typeof value === 'string') return plain.has(value) ? { kind: value as PlainKind } : wrong('a type')
+    if (typeof value === 'string') return plainNodes.get(value) ?? wrong('a type')
     const [kind, ...rest] = array(value, 'a type')
     const item = (index: number) => read(rest[index], depth + 1)
     switch (kind) {

@@ -22,7 +22,7 @@ export const nodeOf: unique symbol = Symbol('gearmill.buffers.node')
 export const integerKinds = ['i8', 'u8', 'i16', 'u16', 'i32', 'u32'] as const
 export const numberKinds = [...integerKinds, 'f32', 'f64'] as const
 export const bigKinds = ['i64', 'u64'] as const
-const plainKinds = [...numberKinds, ...bigKinds, 'bool', 'str', 'any', 'decimal', 'date', 'datetime'] as const
+export const plainKinds = [...numberKinds, ...bigKinds, 'bool', 'str', 'any', 'decimal', 'date', 'datetime'] as const
 export const dtypes = [...numberKinds, ...bigKinds] as const
 
 export type NumberKind = (typeof numberKinds)[number]
