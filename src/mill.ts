@@ -1,4 +1,6 @@
 // The mill: one connection to one deployment and its workers, and the doors to each part.
+import type { BufferArray } from './buffers/array.ts'
+import type { BufferMap } from './buffers/map.ts'
 import type { BlockStore } from './blocks/store.ts'
 import type { Config } from './config.ts'
 import type { EngineClient } from './engine/client.ts'
@@ -8,7 +10,9 @@ import type { Logger } from './engine/logger.ts'
 import type { Worker } from './engine/worker.ts'
 import { ConfigError } from './errors.ts'
 import { assemble, type MillParts } from './mill/assemble.ts'
+import { broadcastName } from './mill/broadcast.ts'
 import { submitCall, type CallExecution } from './mill/call.ts'
+import { ClientCounter, checkCounter, counterPrefix, type Counter } from './mill/counter.ts'
 import { Executions } from './mill/executions.ts'
 import type { LocalOptions, MillOptions } from './mill/options.ts'
 import { Readers } from './pipeline/readers.ts'
@@ -84,6 +88,8 @@ export class Mill extends Readers implements AsyncDisposable {
   readonly #blocks: BlockStore
   readonly #owned: readonly Owned[]
   readonly #logger: Logger
+  readonly #known: Map<object, string>
+  readonly #counters = new Map<string, Counter>()
   #checkpoints: NodeJS.Timeout | undefined
   #closing: Promise<void> | undefined
 
@@ -121,6 +127,7 @@ export class Mill extends Readers implements AsyncDisposable {
     this.#blocks = parts.blocks
     this.#owned = owned
     this.#logger = parts.logger
+    this.#known = parts.known
     parts.known.set(this, 'mill')
     parts.known.set(parts.redis, 'mill.redis')
   }
@@ -167,6 +174,41 @@ export class Mill extends Readers implements AsyncDisposable {
    */
   command<A extends readonly string[], R>(name: string, f: (...args: A) => R): CommandBuilder<A, R> {
     return new CommandBuilder(name, f, this.triggers, this.#calls)
+  }
+
+  /**
+   * A sum that shipped functions add to, exactly once however often an executor dies. Those of one name are one counter. With
+   * local workers it lives as long as the mill, else until somebody deletes it.
+   *
+   * Throws `PLAN_OPTION`.
+   *
+   * @example
+   * const seen = mill.counter('seen')
+   * await mill.from(['a', 'b']).forEach(() => seen.add(1)).run()
+   * console.log(await seen.value()) // 2
+   */
+  counter(name: string): Counter {
+    checkCounter(name)
+    let counter = this.#counters.get(name)
+    if (counter === undefined) {
+      counter = new ClientCounter(name, this.#engine)
+      this.#counters.set(name, counter)
+      this.#known.set(counter, counterPrefix + name)
+    }
+    return counter
+  }
+
+  /**
+   * Makes an array or map of gearmill/buffers a side input: functions that use it find it mapped in their executor, once, and
+   * not copied. Gives the buffer back.
+   *
+   * Throws `PLAN_OPTION`; an executor that cannot open the file fails the execution with `PLAN_FILE`.
+   */
+  broadcast<T, V>(buffer: BufferArray<T, V>): BufferArray<T, V>
+  broadcast<K, V>(buffer: BufferMap<K, V>): BufferMap<K, V>
+  broadcast(buffer: object): object {
+    this.#known.set(buffer, broadcastName(buffer))
+    return buffer
   }
 
   /** Starts saving checkpoints every so many milliseconds. */

@@ -7,6 +7,7 @@ import type { Argument, Deployment } from '../redis/deployment.ts'
 import { itemsOf, numberOf, textOf } from '../redis/replies.ts'
 import type { GroupEvents } from './events.ts'
 import { throwIfAborted, type ExecutionEngine, type ExecutionHandle, type SubmitOptions } from './execution.ts'
+import { counterValue } from './counters.ts'
 import { Handle, type HandleHost } from './handle.ts'
 import { laneKeys, laneOfExecution, uploadName, type LaneKeys } from './keys.ts'
 import { writeLarge } from './large-values.ts'
@@ -177,6 +178,18 @@ export class EngineClient implements ExecutionEngine, HandleHost {
     return found
   }
 
+  /** The sum of what committed tasks have counted, and what was added here. */
+  counterValue(name: string): Promise<number> {
+    return counterValue(this.deployment, this.#options.lanes, name)
+  }
+
+  async addToCounter(name: string, by: number): Promise<void> {
+    const { counters } = this.#options.lanes[0] as LaneKeys
+    await this.deployment.command(counters, ['HINCRBYFLOAT', counters, name, by])
+    const { local } = this.#options
+    if (local) await this.deployment.command(counters, ['PEXPIRE', counters, local.leaseMs])
+  }
+
   nextSign(execution: string): Promise<void> {
     return new Promise((resolve) => {
       const waiters = this.#waiting.get(execution) ?? new Set()
@@ -204,7 +217,7 @@ export class EngineClient implements ExecutionEngine, HandleHost {
     await this.#forgetOld()
     const byLane = new Map<LaneKeys, Set<string>>()
     for (const lane of this.#options.lanes) {
-      byLane.set(lane, new Set([lane.tasks, lane.delayed, lane.events, lane.index]))
+      byLane.set(lane, new Set([lane.tasks, lane.delayed, lane.events, lane.index, lane.counters]))
     }
     for (const [id, { lane, code }] of this.#kept) {
       const x = lane.executions + id
@@ -243,7 +256,7 @@ export class EngineClient implements ExecutionEngine, HandleHost {
     await Promise.allSettled(
       this.#options.lanes.map((lane) =>
         this.deployment.command(lane.tasks, [
-          ...['UNLINK', lane.tasks, `${lane.tasks}:n`, lane.delayed, lane.events, lane.index],
+          ...['UNLINK', lane.tasks, `${lane.tasks}:n`, lane.delayed, lane.events, lane.index, lane.counters],
           ...[lane.live, `${lane.live}:info`, `${lane.live}:n`],
         ]),
       ),

@@ -9,6 +9,8 @@ export interface LaneKeys {
   readonly events: string
   readonly index: string
   readonly live: string
+  /** Sums of counters of user code. */
+  readonly counters: string
   /** Prefix of the executions' hashes. */
   readonly executions: string
   code(hash: string): string
@@ -23,6 +25,7 @@ export function laneKeys(namespace: string, tag: string, group: string): LaneKey
     events: `${lane}:e:${group}`,
     index: `${lane}:i:${group}`,
     live: `${lane}:live:${group}`,
+    counters: `${lane}:c:${group}`,
     executions: `${lane}:x:`,
     // Of one group: local code expires with its client, that of others does not.
     code: (hash) => `${lane}:code:${group}:${hash}`,

@@ -2,9 +2,9 @@
 import { randomBytes } from 'node:crypto'
 import { hostname, totalmem } from 'node:os'
 import type { Deployment } from '../redis/deployment.ts'
-import { laneTags } from '../redis/lanes.ts'
 import { GroupEvents } from './events.ts'
-import { laneKeys, type LaneKeys } from './keys.ts'
+import type { LaneKeys } from './keys.ts'
+import { lanesOf } from './lanes.ts'
 import type { Logger } from './logger.ts'
 import type { BlocksConfig, Fault, FromExecutor, Modules } from './protocol.ts'
 import { Supervisor } from './supervisor.ts'
@@ -44,9 +44,7 @@ export interface Worker {
   drain(graceMs: number): Promise<void>
 }
 
-export function lanesOf(deployment: Deployment, namespace: string, group: string): LaneKeys[] {
-  return laneTags(deployment, deployment.topology).map((tag) => laneKeys(namespace, tag, group))
-}
+export { lanesOf }
 
 /** Starts serving a group. Resolves when tasks are being taken. */
 export async function startWorker(options: WorkerOptions): Promise<Worker> {

@@ -1,17 +1,80 @@
 // What `mill` is inside of shipped functions: the executor's own, on the executor's own connection.
+import { counterValue } from '../engine/counters.ts'
+import { tally } from '../engine/executor/tally.ts'
+import { lanesOf } from '../engine/lanes.ts'
+import { PlanError } from '../errors.ts'
 import type { Deployment } from '../redis/deployment.ts'
 import { userRedis, type UserRedis } from '../redis/user.ts'
+import { broadcastPrefix, openBroadcast } from './broadcast.ts'
+import { checkAmount, checkCounter, counterPrefix, type Counter } from './counter.ts'
 
 /** The part of a mill that functions have in executors. */
 export interface ExecutorMill {
   readonly redis: UserRedis
+  counter(name: string): Counter
 }
 
-export default function known(deployment: Deployment): ReadonlyMap<string, unknown> {
+/** Whose counters they are. */
+export interface ExecutorPlace {
+  readonly namespace: string
+  readonly group: string
+}
+
+/** Names that say how to make what they stand for: made when it is first asked for, and kept. */
+class KnownThings extends Map<string, unknown> {
+  readonly #makers: Readonly<Record<string, (subject: string) => unknown>>
+
+  constructor(
+    things: Iterable<readonly [string, unknown]>,
+    makers: Readonly<Record<string, (subject: string) => unknown>>,
+  ) {
+    super(things)
+    this.#makers = makers
+  }
+
+  override has(name: string): boolean {
+    return super.has(name) || Object.keys(this.#makers).some((prefix) => name.startsWith(prefix))
+  }
+
+  override get(name: string): unknown {
+    if (super.has(name)) return super.get(name)
+    const prefix = Object.keys(this.#makers).find((of) => name.startsWith(of))
+    if (prefix === undefined) return undefined
+    const thing = this.#makers[prefix]?.(name.slice(prefix.length))
+    this.set(name, thing)
+    return thing
+  }
+}
+
+export default function known(deployment: Deployment, place?: ExecutorPlace): ReadonlyMap<string, unknown> {
   const redis = userRedis(deployment)
-  const mill: ExecutorMill = Object.freeze({ redis })
-  return new Map<string, unknown>([
-    ['mill', mill],
-    ['mill.redis', redis],
-  ])
+  const things = new KnownThings([], { [counterPrefix]: counter, [broadcastPrefix]: openBroadcast })
+  const mill: ExecutorMill = Object.freeze({
+    redis,
+    counter: (name: string) => {
+      checkCounter(name)
+      return things.get(counterPrefix + name) as Counter
+    },
+  })
+  things.set('mill', mill)
+  things.set('mill.redis', redis)
+  return things
+
+  function counter(name: string): Counter {
+    if (place === undefined) {
+      throw new PlanError(
+        'PLAN_OPTION',
+        `counter '${name}': triggers have no commit that counts; use an effect (HINCRBY)`,
+      )
+    }
+    const { namespace, group } = place
+    return Object.freeze({
+      name,
+      add: (n = 1) => {
+        checkAmount(n)
+        tally(name, n)
+      },
+      value: () => counterValue(deployment, lanesOf(deployment, namespace, group), name),
+    })
+  }
 }

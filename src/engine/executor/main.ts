@@ -24,6 +24,7 @@ import { PositionWriter } from './position.ts'
 import { Programs, runIdOf, type ExecutionFacts } from './programs.ts'
 import { lingerMs, StrayErrors } from './stray-errors.ts'
 import { RunningTask } from './task.ts'
+import { takeTally } from './tally.ts'
 
 /** How often an execution may be sent back to make lost blocks again. */
 const mostEpochs = 8
@@ -90,8 +91,11 @@ class Executor {
   async #makeKnown(): Promise<ReadonlyMap<string, unknown>> {
     const { known } = this.#setup.modules
     if (known === undefined) return new Map()
-    const module = (await import(known)) as { default: (deployment: Deployment) => ReadonlyMap<string, unknown> }
-    return module.default(this.#deployment)
+    const module = (await import(known)) as {
+      default: (deployment: Deployment, place: { namespace: string; group: string }) => ReadonlyMap<string, unknown>
+    }
+    const { namespace, group } = this.#setup
+    return module.default(this.#deployment, { namespace, group })
   }
 
   #lane(tag: string): LaneKeys {
@@ -150,6 +154,8 @@ class Executor {
     const { message, lane, signal, x } = attempt
     const outbox = new Outbox(this.#deployment, this.#effects, this.#placeOf(attempt))
     const task = this.#taskOf(attempt, outbox)
+    // What an attempt before has counted, or what it left running.
+    takeTally()
     let runner: TaskRunner
     try {
       runner = await this.#programs.runner(lane, message.execution)
@@ -166,9 +172,10 @@ class Executor {
     if (signal.aborted) return this.#drop(message)
     for (const [key, run] of task.temporaries) if ((await this.#runOf(key)) !== run) return rewound
     const run = task.temporaries.size > 0 ? attempt.run : ''
-    if (outbox.inline) return this.#commit(attempt, attempt.token, task, outbox.inline, { run })
+    const counts = task.counts()
+    if (outbox.inline) return this.#commit(attempt, attempt.token, counts, outbox.inline, { run })
 
-    await outbox.seal(task)
+    await outbox.seal(counts)
     const { name, token, facts } = attempt
     const far = facts.leaseMs > 0 && outbox.far.length > 0 ? outbox.far.join(' ') : ''
     const ttlMs = facts.leaseMs || remoteTtlMs
@@ -181,7 +188,7 @@ class Executor {
         )
     if (frozen === '') return this.#drop(message)
     if (frozen === '?') return rewound
-    if (frozen === '-') return this.#commit(attempt, token, task, [])
+    if (frozen === '-') return this.#commit(attempt, token, counts, [])
     this.#faultAt('frozen')
     return this.#finishFrozen(attempt, textOf(frozen))
   }
@@ -252,11 +259,13 @@ class Executor {
     const { message, lane, x, name, facts } = attempt
     const reply = await this.#deployment.call(
       'commit',
-      [x, lane.tasks, lane.events],
+      [x, lane.tasks, lane.events, lane.counters],
       [
         ...[message.entry, message.stage, message.task, message.epoch, token],
         ...[counts.in, counts.out, counts.bytes, counts.errors],
-        ...[drained?.written ?? 0, drained?.failed ?? 0, `${name}.`, run, ...effects],
+        ...[drained?.written ?? 0, drained?.failed ?? 0, `${name}.`, run, counts.sums.length],
+        ...counts.sums.flat(),
+        ...effects,
       ],
     )
     const status = numberOf(itemsOf(reply)[0])

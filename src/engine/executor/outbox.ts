@@ -26,6 +26,10 @@ export interface TaskCounts {
   readonly out: number
   readonly bytes: number
   readonly errors: number
+  /**
+   * What else the commit adds up: `.name` is a whole number for the stage's counters, any other name one of user code.
+   */
+  readonly sums: readonly (readonly [name: string, by: number])[]
 }
 
 /** The last field of an outbox: it is complete. */

@@ -8,7 +8,8 @@ import { failureOf } from '../failure.ts'
 import { failuresName, outputName, uploadName } from '../keys.ts'
 import type { TaskMessage } from '../protocol.ts'
 import type { Command, Failure, OutputBlock, TaskContext } from '../runner.ts'
-import type { Outbox } from './outbox.ts'
+import type { Outbox, TaskCounts } from './outbox.ts'
+import { takeTally } from './tally.ts'
 import type { PositionWriter } from './position.ts'
 
 /** Failures are written in frames of so many. */
@@ -169,6 +170,12 @@ export class RunningTask implements TaskContext {
     this.in += counts.in ?? 0
     this.out += counts.out ?? 0
     this.bytes += counts.bytes ?? 0
+  }
+
+  /** What is to be committed with the task. Takes what user code has counted. */
+  counts(): TaskCounts {
+    const { in: read, out, bytes, errors } = this
+    return { in: read, out, bytes, errors, sums: [...takeTally()] }
   }
 
   #place(of?: string): string {

@@ -1,12 +1,13 @@
 -- Commits one task: at most once, whoever tries. The acknowledgement decides; all else follows in the same call.
--- Keys: x, task stream, events.
+-- Keys: x, task stream, events, counters.
 -- Args: entry, stage, task, epoch, attempt token ('1' the first), records in, records out, bytes, failed records,
 --       written and failed records of an outbox that was applied, prefix of letters' names, run id of the server whose
---       temporary keys the effects use up ('' none), then the effects as run_effects takes them.
+--       temporary keys the effects use up ('' none), number of sums, name and amount of each ('.name': a whole number for
+--       the stage's counters; else a counter of user code), then the effects as run_effects takes them.
 -- Returns { status, done, applied }: status 1 committed; 0 refused (another attempt committed, or an older epoch);
 -- -1 the execution is gone; -2 it is not running any more; -3 the server restarted, nothing was done: what the task
 -- built may be incomplete. done is 1 where the execution ended with this commit.
--- Work: the effects given (the caller sends at most 256) and one window of tasks.
+-- Work: the effects given (the caller sends at most 256), the sums (one for each counter in use) and one window of tasks.
 local function commit(keys, args)
   local x, tasks, events = keys[1], keys[2], keys[3]
   local entry, stage, task, epoch, attempt = args[1], tonumber(args[2]), tonumber(args[3]), args[4], args[5]
@@ -33,7 +34,8 @@ local function commit(keys, args)
   local applied = 0
   if not rebuilt then
     local failed
-    applied, failed = run_effects(args, 14)
+    local sums = tonumber(args[14])
+    applied, failed = run_effects(args, 15 + 2 * sums)
     for i = 1, #failed, 2 do
       redis.call('HSET', x .. ':letters', args[12] .. failed[i], failed[i + 1])
     end
@@ -44,6 +46,15 @@ local function commit(keys, args)
     redis.call('HINCRBY', x, s .. '.in', args[6])
     redis.call('HINCRBY', x, s .. '.out', args[7])
     redis.call('HINCRBY', x, s .. '.bytes', args[8])
+    for i = 15, 13 + 2 * sums, 2 do
+      if string.sub(args[i], 1, 1) == '.' then
+        redis.call('HINCRBY', x, s .. args[i], args[i + 1])
+      else
+        -- No more digits than a number of JavaScript has; a counter that is not a number stays as it is.
+        redis.pcall('HINCRBYFLOAT', keys[4], args[i], args[i + 1])
+        expire_with(keys[4], lease)
+      end
+    end
     if bad > 0 then
       redis.call('HINCRBY', x, 'errors', bad)
     end

@@ -99,9 +99,10 @@ export function useLane(): Lane {
         letters,
         `${stage}.${task}.`,
         run,
+        0,
         ...packed,
       ]
-      return deployment.call('commit', [x, keys.tasks, keys.events], args)
+      return deployment.call('commit', [x, keys.tasks, keys.events, keys.counters], args)
     },
   }
   return lane
