@@ -26,7 +26,9 @@ import { words } from './operations/words.ts'
 import { schedule } from './readers/events.ts'
 import { files } from './readers/files.ts'
 import { from } from './readers/from.ts'
+import { generate } from './readers/generate.ts'
 import { keys } from './readers/keys.ts'
+import { shards } from './readers/shards.ts'
 import { stream } from './readers/stream.ts'
 import { toFile } from './sinks/file/file.ts'
 import { addToHash, replaceHash } from './sinks/hash.ts'
@@ -38,7 +40,9 @@ import { write } from './sinks/write.ts'
 const all: readonly Definition[] = [
   files,
   from,
+  generate,
   keys,
+  shards,
   stream,
   schedule,
   map,

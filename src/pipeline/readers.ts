@@ -2,12 +2,14 @@
 import { resolve } from 'node:path'
 import { pipelineOf } from './builder.ts'
 import type { ReaderCall, ReaderDefinition } from './define.ts'
-import { checkInteger, checkOneOf, checkOptions, checkString, refuse } from './options.ts'
+import { checkFunction, checkInteger, checkOneOf, checkOptions, checkString, refuse } from './options.ts'
 import type { Pipeline } from './pipeline.ts'
 import { schedule, type ScheduleOptions, type Tick } from './readers/events.ts'
 import { files } from './readers/files.ts'
 import { from } from './readers/from.ts'
+import { generate } from './readers/generate.ts'
 import { keys } from './readers/keys.ts'
+import { type ShardInfo, shards } from './readers/shards.ts'
 import { stream } from './readers/stream.ts'
 import type { FileFormat, FilesOptions } from './readers/text/format.ts'
 import { type ValueType, valueTypes } from './readers/values.ts'
@@ -195,6 +197,23 @@ export class Readers {
   }
 
   /**
+   * What a function yields; it runs once for each shard, in an executor, no faster than its items are taken. Where it throws,
+   * what came before counts; a task that is tried again calls it again.
+   * @throws PlanError PLAN_OPTION; per record PLAN_OPTION where the function gives nothing that can be iterated
+   */
+  generate<T>(
+    f: (shard: ShardInfo) => Iterable<T> | AsyncIterable<T> | PromiseLike<Iterable<T> | AsyncIterable<T>>,
+  ): Pipeline<T> {
+    checkFunction('generate', f, 'a function that gives an iterable or async iterable')
+    return this.#read(generate, {}, undefined, [f])
+  }
+
+  /** One record for each shard: `{ id, host, port }`. */
+  shards(): Pipeline<ShardInfo> {
+    return this.#read(shards, {})
+  }
+
+  /**
    * The records of a reader made with defineReader().
    * @throws PlanError PLAN_OPTION
    */
@@ -204,8 +223,13 @@ export class Readers {
     return pipelineOf<T>(reader, this.#launcher)
   }
 
-  #read<T>(definition: ReaderDefinition, options: unknown, source?: unknown): Pipeline<T> {
-    const call: ReaderCall = { definition, name: definition.name, options, functions: [], site: callSite(), source }
+  #read<T>(
+    definition: ReaderDefinition,
+    options: unknown,
+    source?: unknown,
+    functions: readonly unknown[] = [],
+  ): Pipeline<T> {
+    const call: ReaderCall = { definition, name: definition.name, options, functions, site: callSite(), source }
     return pipelineOf<T>(call, this.#launcher)
   }
 }

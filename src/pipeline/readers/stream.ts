@@ -23,7 +23,7 @@ export const stream = defineReader({
   describe: ({ pattern }: StreamReaderOptions) => `stream(${JSON.stringify(pattern)})`,
   commands: ({ pattern }) => (isPattern(pattern) ? ['SCAN TYPE stream', 'XRANGE'] : ['XRANGE']),
   splits: async ({ pattern }, { deployment, namespace }) => {
-    const streams = isPattern(pattern) ? await scanned(deployment, pattern, `${namespace}:{gm`) : [pattern]
+    const streams = isPattern(pattern) ? await scanned(deployment, pattern, `${namespace}:{`) : [pattern]
     return { count: Math.max(1, streams.length), data: { streams } }
   },
   async *read({ from, to, raw, binary }, { index, data }, context) {
@@ -88,15 +88,18 @@ function valueOf(value: Reply | undefined, binary: boolean): string | Uint8Array
   return binary ? new Uint8Array(bytes) : textOfReply(bytes, 'a value')
 }
 
+/** Names of fields are property names, so text. */
+function nameOf(field: Reply | undefined): string {
+  return textOfReply(field as Buffer, 'the name of a field')
+}
+
 /** Of a field that occurs twice the last value counts. */
 function objectOf(fields: readonly Reply[], binary: boolean): Record<string, string | Uint8Array> {
-  const value: Record<string, string | Uint8Array> = {}
-  for (let i = 0; i + 1 < fields.length; i += 2) value[textOf(fields[i])] = valueOf(fields[i + 1], binary)
-  return value
+  return Object.fromEntries(pairsOf(fields, binary))
 }
 
 function pairsOf(fields: readonly Reply[], binary: boolean): (readonly [string, string | Uint8Array])[] {
   const pairs: (readonly [string, string | Uint8Array])[] = []
-  for (let i = 0; i + 1 < fields.length; i += 2) pairs.push([textOf(fields[i]), valueOf(fields[i + 1], binary)])
+  for (let i = 0; i + 1 < fields.length; i += 2) pairs.push([nameOf(fields[i]), valueOf(fields[i + 1], binary)])
   return pairs
 }

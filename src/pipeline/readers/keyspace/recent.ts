@@ -1,8 +1,8 @@
 // The keys that were seen last, in bounded memory. SCAN gives a key twice where the table shrinks under it: then a bucket of
 // the smaller table is walked again, whose keys came shortly before.
 
-/** From so many to twice as many keys are remembered. */
-const remembered = 100_000
+/** From so many to twice as many keys are remembered: as many as a table may shrink by at once, about. Few, to stay in the cache. */
+const remembered = 8192
 
 export class RecentKeys {
   #recent = new Set<string>()
