@@ -13,6 +13,7 @@ import type { TextStep } from './text.ts'
 
 /** Records on their way through a task. */
 export interface ReadBatch {
+  /** Its columns may be overwritten when the next batch is asked for. */
   readonly batch: Batch
   /** Where record `index` of this batch came from, for error messages: `file:line`, a key. */
   readonly place?: (index: number) => string | Promise<string>

@@ -59,7 +59,13 @@ export class ColumnBuilder {
     this.#offsets[this.#length] = this.#end
   }
 
-  /** The column; the builder is not to be used again. */
+  /** Starts a new column in the place of the last one. */
+  restart(): void {
+    this.#length = 0
+    this.#end = 0
+  }
+
+  /** The column; it lies in the builder's memory, so that only restart() is left to do with it. */
   finish(): TextColumn {
     return {
       bytes: this.#bytes.subarray(0, this.#end),

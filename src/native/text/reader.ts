@@ -44,6 +44,8 @@ export interface CsvOptions {
   readonly maxRowBytes?: number
   /** Stop in front of a broken row instead of reporting it: what to make of it is the caller's business. Default: false. */
   readonly strict?: boolean
+  /** Columns are good until the next push(), which overwrites them. Default: false, they are the caller's. */
+  readonly reuse?: boolean
 }
 
 export type RowProblemKind = 'short' | 'unterminated' | 'garbage' | 'long'
@@ -97,6 +99,7 @@ export class RowReader {
   readonly #memory: TextMemory
   readonly #isCsv: boolean
   readonly #header: boolean
+  readonly #reuse: boolean
   readonly #limit: number
   readonly #scanner: Block
   readonly #wanted: Block
@@ -109,6 +112,8 @@ export class RowReader {
   #tail = 0
   /** A row that goes on is not looked at before this many bytes are there: a long one costs linear time. */
   #enough = 0
+  /** Where columns are overwritten by the next ones. */
+  #builders: readonly ColumnBuilder[] | undefined
   /** Bytes and values that a chunk is likely to give for each column: what the last one gave, and some more. */
   #expected: readonly (readonly [bytes: number, texts: number])[]
   /** Bytes given before those in the buffer. */
@@ -116,8 +121,8 @@ export class RowReader {
 
   /** Made by `TextKernel.csvReader` and `.lineReader`. */
   constructor(memory: TextMemory, csv: CsvOptions | undefined) {
-    const { columns = [0], header = false, strict = false, maxRowBytes = defaultRowBytes } = csv ?? {}
-    const { delimiter = ',', quote = '"' } = csv ?? {}
+    const { columns = [0], header = false, strict = false, reuse = false } = csv ?? {}
+    const { delimiter = ',', quote = '"', maxRowBytes = defaultRowBytes } = csv ?? {}
     checkColumns(columns)
     checkRowBytes(maxRowBytes)
     const delimiterByte = byteOf('delimiter', delimiter)
@@ -129,6 +134,7 @@ export class RowReader {
     this.#expected = columns.map(() => [1 << 12, 1 << 8])
     this.#isCsv = csv !== undefined
     this.#header = header
+    this.#reuse = reuse
     this.#limit = maxRowBytes
     this.#scanner = memory.alloc(CSV_BYTES)
     this.#wanted = memory.alloc(256)
@@ -154,7 +160,9 @@ export class RowReader {
 
   /** The values of the rows that this chunk completes. Bytes that are not UTF-8 become U+FFFD, as TextDecoder does. */
   push(chunk: Uint8Array, last = false): Extracted {
-    const builders = this.#expected.map(([bytes, texts]) => new ColumnBuilder(bytes, texts))
+    const builders = this.#builders ?? this.#expected.map(([bytes, texts]) => new ColumnBuilder(bytes, texts))
+    if (this.#reuse) this.#builders = builders
+    for (const builder of builders) builder.restart()
     const counted = this.#feed(chunk, last, (spans, count) => {
       builders.forEach((builder, index) => this.#extract(builder, spans + index * SCAN_ROWS * SPAN_BYTES, count))
     })

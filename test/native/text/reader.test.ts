@@ -216,6 +216,22 @@ describe('a reader of CSV', () => {
     reader.close()
   })
 
+  it('stops in front of a broken row where it is strict, and starts anew behind it', () => {
+    const reader = kernel.csvReader({ columns: [1], strict: true, reuse: true })
+    const bytes = bytesOf('a,b\nc,"d\ne"\n"f"g,h\ni,j\nk\n')
+    const first = reader.push(bytes)
+    expect([first.stopped, reader.position, first.problems]).toEqual([true, 12, []])
+    expect(first.columns.map(textsOf)).toEqual([['b', 'd\ne']])
+    reader.restart()
+    const second = reader.push(bytes.subarray(19))
+    expect([second.stopped, reader.position]).toEqual([true, 4])
+    expect(second.columns.map(textsOf)).toEqual([['j']])
+    reader.restart()
+    expect(reader.push(bytesOf('l,m\nn,'))).toMatchObject({ rows: 1, stopped: false })
+    expect(reader.position).toBe(4)
+    reader.close()
+  })
+
   it('refuses options that it cannot follow', () => {
     const refused: CsvOptions[] = [
       { columns: [] },

@@ -35,7 +35,8 @@ export async function* columnBatches(
   detour = detourBytes,
 ): AsyncGenerator<ReadBatch> {
   const { delimiter, quote } = options
-  const kernel = textKernel().csvReader({ columns: [column], delimiter, quote, maxRowBytes: longest, strict: true })
+  const dialect = { delimiter, quote, maxRowBytes: longest }
+  const kernel = textKernel().csvReader({ columns: [column], ...dialect, strict: true, reuse: true })
   const reader = new RowReader(source, entry, options, context, longest)
   try {
     for (let at: number | undefined = from; at !== undefined && at < to;) {
