@@ -1,7 +1,10 @@
-// Word count side by side, in one run over the same files: wall time and MB per CPU second of the whole process tree.
+// Word count side by side, in one run over the same files: wall time, MB per CPU second of the whole process tree, memory,
+// and how Gearmill compares with each of the others. The yardstick is compiled where there is g++.
 // Usage: tsx wordcount/compare.ts DIR [NAME ...]   (DIR as data/tweets.ts makes it)
 import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { argv, execPath, exit, stderr, stdout } from 'node:process'
 import { fileURLToPath } from 'node:url'
@@ -18,11 +21,18 @@ interface Contender {
 const at = (file: string): string => fileURLToPath(new URL(file, import.meta.url))
 const hasPython = spawnSync('python3', ['--version']).status === 0
 
+const scratch = mkdtempSync(join(tmpdir(), 'gearmill-bench-'))
+process.on('exit', () => rmSync(scratch, { recursive: true, force: true }))
+const yardstick = join(scratch, 'yardstick')
+const compiler = ['-O3', '-march=native', '-std=c++20', '-o', yardstick, at('yardstick.cpp')]
+const hasYardstick = spawnSync('g++', compiler, { stdio: ['ignore', 'ignore', 'inherit'] }).status === 0
+
 const contenders: readonly Contender[] = [
   { name: 'gearmill', command: [execPath, '--import', 'tsx', at('gearmill.ts')], there: true },
   { name: 'gearmill-map', command: [execPath, '--import', 'tsx', at('gearmill.ts'), '--map'], there: true },
   { name: 'duckdb', command: [execPath, '--import', 'tsx', at('duckdb.ts')], there: true },
   { name: 'node', command: [execPath, '--import', 'tsx', at('node.ts')], there: true },
+  { name: 'yardstick', command: [yardstick], there: hasYardstick },
   { name: 'python', command: ['python3', at('serial.py')], there: hasPython },
 ]
 
@@ -36,7 +46,8 @@ const sizes = await Promise.all(files.map(async (file) => (await stat(file)).siz
 const megabytes = sizes.reduce((total, size) => total + size, 0) / 1e6
 
 stdout.write(`${files.length} files, ${megabytes.toFixed(0)} MB\n\n`)
-stdout.write('| program | wall s | CPU s | MB per CPU s | peak MB |\n|---|---|---|---|---|\n')
+stdout.write('| program | wall s | CPU s | MB per CPU s | all MB | largest MB |\n|---|---|---|---|---|---|\n')
+const rates = new Map<string, number>()
 let expected: unknown
 for (const { name, command, there } of contenders) {
   if (!there || (asked.length > 0 && !asked.includes(name))) continue
@@ -54,6 +65,16 @@ for (const { name, command, there } of contenders) {
     process.exitCode = 1
   }
   const cpu = cost.userSeconds + cost.systemSeconds
-  const figures = [cost.wallSeconds.toFixed(2), cpu.toFixed(2), (megabytes / cpu).toFixed(1)]
-  stdout.write(`| ${[name, ...figures, (cost.peakBytes / 1e6).toFixed(0)].join(' | ')} |\n`)
+  rates.set(name, megabytes / cpu)
+  const times = [cost.wallSeconds.toFixed(2), cpu.toFixed(2), (megabytes / cpu).toFixed(1)]
+  const memory = [cost.peakBytes, cost.largestBytes].map((bytes) => (bytes / 1e6).toFixed(0))
+  stdout.write(`| ${[name, ...times, ...memory].join(' | ')} |\n`)
+}
+
+const isOurs = (name: string): boolean => name.startsWith('gearmill')
+for (const [name, rate] of rates) {
+  if (!isOurs(name)) continue
+  const others = [...rates].filter(([other]) => !isOurs(other))
+  const ratios = others.map(([other, its]) => `${(rate / its).toFixed(2)} x ${other}`)
+  if (ratios.length > 0) stdout.write(`\n${name}, per CPU second: ${ratios.join(', ')}\n`)
 }
