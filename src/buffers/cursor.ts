@@ -66,8 +66,10 @@ export function positionIn(run: Run, place: number): number {
 
 export class Cursor<T, V = View<T>> {
   readonly #objects: Objects
+  readonly #struct: StructCodec | undefined
   readonly #bytes: number
-  readonly #view: StructView | undefined
+  /** Made with the first segment that is mapped; undefined for objects that are no structs. */
+  #view: StructView | undefined
   readonly #others = new Map<Schema<unknown>, StructCodec>()
   #segment: Segment | undefined
   #index = 0
@@ -77,11 +79,8 @@ export class Cursor<T, V = View<T>> {
 
   constructor(objects: Objects) {
     this.#objects = objects
-    const { codec } = objects
-    const first = objects.runs[0]
-    const isStruct = codec instanceof StructCodec && first !== undefined
-    this.#bytes = isStruct ? codec.layout.bytes : 0
-    this.#view = isStruct ? codec.makeView(first.segment, 0) : undefined
+    this.#struct = objects.codec instanceof StructCodec ? objects.codec : undefined
+    this.#bytes = this.#struct?.layout.bytes ?? 0
   }
 
   /**
@@ -125,6 +124,7 @@ export class Cursor<T, V = View<T>> {
     const wanted = place < 0 ? place + length : place
     const run = runAt(this.#objects, wanted)
     this.#segment = run.segment
+    this.#view ??= this.#struct?.makeView(run.segment, 0)
     this.#index = run.index
     this.#first = run.first
     this.#count = run.count
@@ -135,8 +135,10 @@ export class Cursor<T, V = View<T>> {
 /** All objects in order, by one view that is re-pointed at each step. */
 export class Scan<V> implements IterableIterator<V> {
   readonly #objects: Objects
+  readonly #struct: StructCodec | undefined
   readonly #bytes: number
-  readonly #view: StructView | undefined
+  /** Made with the first segment that is mapped; undefined for objects that are no structs. */
+  #view: StructView | undefined
   #next = 0
   #segment: Segment | undefined
   #index = 0
@@ -144,11 +146,8 @@ export class Scan<V> implements IterableIterator<V> {
 
   constructor(objects: Objects) {
     this.#objects = objects
-    const { codec, runs } = objects
-    const first = runs[0]
-    const isStruct = codec instanceof StructCodec && first !== undefined
-    this.#bytes = isStruct ? codec.layout.bytes : 0
-    this.#view = isStruct ? codec.makeView(first.segment, 0) : undefined
+    this.#struct = objects.codec instanceof StructCodec ? objects.codec : undefined
+    this.#bytes = this.#struct?.layout.bytes ?? 0
   }
 
   [Symbol.iterator](): this {
@@ -172,6 +171,7 @@ export class Scan<V> implements IterableIterator<V> {
     for (let run = this.#objects.runs[this.#next++]; run; run = this.#objects.runs[this.#next++]) {
       if (run.count === 0) continue
       this.#segment = run.segment
+      this.#view ??= this.#struct?.makeView(run.segment, 0)
       this.#index = run.index
       this.#left = run.count
       return true
