@@ -3,6 +3,7 @@ import { PlanError } from '../errors.ts'
 import { send, type Client } from './client.ts'
 import { RedisDeployment } from './connect.ts'
 import type { Deployment, Reply } from './deployment.ts'
+import { JoinedGets } from './gets.ts'
 import { mayResend } from './resend.ts'
 import { slotOf } from './slots.ts'
 import { userCommands, type UserCommandName } from './user-commands.ts'
@@ -11,7 +12,7 @@ import type { Router, SendPolicy, Target } from './router.ts'
 type Key = string | Buffer
 
 /**
- * Commands of the same tick share a round trip. A cluster runs `del`, `unlink`, `exists`, `touch`, `mGet` and `mSet` over
+ * Commands of the same tick share a round trip; GETs among them share one MGET. A cluster runs `del`, `unlink`, `exists`, `touch`, `mGet` and `mSet` over
  * any keys, slot by slot; other commands with several keys need keys of one slot. While the server restarts, commands that
  * were not sent wait for it; of those under way, reads are sent again and others reject with `CONNECT_LOST`.
  */
@@ -30,6 +31,7 @@ export function userRedis(deployment: Deployment): UserRedis {
   for (const [name, keyOf] of Object.entries(userCommands)) {
     methods[name] = (...args: readonly unknown[]) => commands.run(name, keyOf(args), args)
   }
+  methods.get = (key: Key) => commands.get(key)
   methods.del = (keys: Key | Key[]) => commands.sum('del', keys)
   methods.unlink = (keys: Key | Key[]) => commands.sum('unlink', keys)
   methods.exists = (keys: Key | Key[]) => commands.sum('exists', keys)
@@ -49,13 +51,29 @@ class UserCommands {
   readonly #router: Router
   /** Of sendCommand: where a command has its first key; 0: nowhere; -1: the server must be asked each time. */
   readonly #firstKeys = new Map<string, Promise<number>>()
+  readonly #gets: JoinedGets
 
   constructor(deployment: RedisDeployment) {
     this.#deployment = deployment
     this.#router = deployment.router
+    this.#gets = new JoinedGets({
+      get: (key) => this.#send('get', key, [key]),
+      mGet: (keys) => this.#send('mGet', keys[0], [keys]),
+    })
+  }
+
+  /** In a cluster keys of different slots cannot share a command. */
+  get(key: Key): Promise<unknown> {
+    if (this.#deployment.topology.cluster || !isKey(key)) return this.run('get', key, [key])
+    return this.#gets.get(key)
   }
 
   run(name: string, key: unknown, args: readonly unknown[]): Promise<unknown> {
+    this.#gets.flush()
+    return this.#send(name, key, args)
+  }
+
+  #send(name: string, key: unknown, args: readonly unknown[]): Promise<unknown> {
     return this.#router.run(this.#target(key), (client) => invoke(client, name, args), policyOf(name))
   }
 
@@ -87,6 +105,7 @@ class UserCommands {
   }
 
   async sendCommand(args: readonly Key[]): Promise<Reply> {
+    this.#gets.flush()
     const target = this.#deployment.topology.cluster ? await this.#targetOf(args) : this.#target(undefined)
     return this.#router.run(target, (client) => send(client, [...args]), policyOf(String(args[0])))
   }
@@ -106,7 +125,7 @@ class UserCommands {
 
   #target(key: unknown): Target {
     if (!this.#deployment.topology.cluster) return { slot: 0 }
-    if (typeof key === 'string' || Buffer.isBuffer(key)) return { slot: slotOf(key) }
+    if (isKey(key)) return { slot: slotOf(key) }
     return { shard: this.#deployment.topology.shards[0]?.id ?? '' }
   }
 
@@ -139,6 +158,10 @@ class UserCommands {
   #ask(args: readonly Key[]): Promise<Reply> {
     return this.#router.run(this.#target(undefined), (client) => send(client, [...args]), { resend: true })
   }
+}
+
+function isKey(key: unknown): key is Key {
+  return typeof key === 'string' || Buffer.isBuffer(key)
 }
 
 function invoke(client: Client, name: string, args: readonly unknown[]): Promise<unknown> {
