@@ -22,7 +22,14 @@ export type {
   SkipOptions,
   Written,
 } from './pipeline/pipeline.ts'
-export type { FileBytes, FileOptions, KeyOptions } from './pipeline/readers.ts'
+export type {
+  FileBytes,
+  FileOptions,
+  KeyEventsReaderOptions,
+  KeyOptions,
+  StreamOptions,
+  StreamRecord,
+} from './pipeline/readers.ts'
 export type { UserRedis } from './redis/user.ts'
 export type {
   DeadLetter,
@@ -34,7 +41,7 @@ export type {
   TriggerStatus,
 } from './pipeline/trigger.ts'
 export type { Command } from './triggers/command.ts'
-export type { Tick } from './pipeline/readers/events.ts'
+export type { KeyEvent, KeyEventType, Tick } from './pipeline/readers/events.ts'
 export type { Triggers } from './triggers/registry.ts'
 export {
   CaptureError,

@@ -23,7 +23,7 @@ import { sort, sortBy } from './operations/sort.ts'
 import { split } from './operations/split.ts'
 import { topK } from './operations/top-k.ts'
 import { words } from './operations/words.ts'
-import { schedule } from './readers/events.ts'
+import { keyEvents, schedule } from './readers/events.ts'
 import { files } from './readers/files.ts'
 import { from } from './readers/from.ts'
 import { generate } from './readers/generate.ts'
@@ -45,6 +45,7 @@ const all: readonly Definition[] = [
   shards,
   stream,
   schedule,
+  keyEvents,
   map,
   flatMap,
   filter,

@@ -4,7 +4,7 @@ import { pipelineOf } from './builder.ts'
 import type { ReaderCall, ReaderDefinition } from './define.ts'
 import { checkFunction, checkInteger, checkOneOf, checkOptions, checkString, refuse } from './options.ts'
 import type { Pipeline } from './pipeline.ts'
-import { schedule, type ScheduleOptions, type Tick } from './readers/events.ts'
+import { keyEvents, schedule, type KeyEvent, type ScheduleOptions, type Tick } from './readers/events.ts'
 import { files } from './readers/files.ts'
 import { from } from './readers/from.ts'
 import { generate } from './readers/generate.ts'
@@ -14,6 +14,7 @@ import { stream } from './readers/stream.ts'
 import type { FileFormat, FilesOptions } from './readers/text/format.ts'
 import { type ValueType, valueTypes } from './readers/values.ts'
 import type { Launcher } from './run.ts'
+import { keyEventNames } from './readers/event-names.ts'
 import { callSite } from './site.ts'
 import { checkCron, durationOf } from './times.ts'
 
@@ -109,6 +110,18 @@ export interface StreamRecord<O> {
     : Readonly<Record<string, TextOf<O>>>
 }
 
+export interface KeyEventsReaderOptions {
+  readonly events?: readonly string[]
+  readonly types?: readonly ValueType[]
+  readonly db?: number
+  /** Default 'auto'. */
+  readonly source?: 'auto' | 'replication' | 'notifications'
+  /** Default false. */
+  readonly rescan?: boolean
+  /** Default false. */
+  readonly includeOwn?: boolean
+}
+
 export class Readers {
   readonly #launcher: Launcher
 
@@ -144,6 +157,36 @@ export class Readers {
     if (typeof from !== 'string' || !id.test(from)) refuse('stream', 'from to be the id of an entry', from)
     if (typeof to !== 'string' || !id.test(to)) refuse('stream', 'to to be the id of an entry', to)
     return this.#read(stream, { pattern, from, to, raw, binary })
+  }
+
+  /**
+   * What happens to the keys that match a pattern (as KEYS has it). For register() only.
+   * @param options events: names as keyspace notifications have them; types: of the keys; db: default all; source: 'replication'
+   * follows the primary as a replica does and loses nothing, 'notifications' loses what happens while nobody listens, 'auto'
+   * takes the second where the first is refused; rescan: after a gap every key that matches comes as `rescan`; includeOwn:
+   * also what the trigger's own effects change
+   * @throws PlanError PLAN_OPTION
+   */
+  keyEvents(pattern = '*', options: KeyEventsReaderOptions = {}): Pipeline<KeyEvent> {
+    checkString('keyEvents', pattern, 'the pattern to be a string')
+    checkOptions('keyEvents', options, ['events', 'types', 'db', 'source', 'rescan', 'includeOwn'])
+    const { events, types, db, source = 'auto', rescan = false, includeOwn = false } = options
+    for (const event of events ?? []) {
+      if (!keyEventNames.has(event)) refuse('keyEvents', `events among ${[...keyEventNames].join(', ')}`, event)
+    }
+    for (const type of types ?? []) checkOneOf('keyEvents', 'types', type, valueTypes)
+    if (db !== undefined) checkInteger('keyEvents', db, 0, 'db to be a whole number of at least 0')
+    checkOneOf('keyEvents', 'source', source, ['auto', 'replication', 'notifications'])
+    for (const [name, value] of Object.entries({ rescan, includeOwn })) checkBoolean('keyEvents', name, value)
+    return this.#read(keyEvents, {
+      pattern,
+      source,
+      rescan,
+      includeOwn,
+      ...(events === undefined ? {} : { events: [...events] }),
+      ...(types === undefined ? {} : { types: [...types] }),
+      ...(db === undefined ? {} : { db }),
+    })
   }
 
   /**

@@ -97,7 +97,7 @@ export class RegisteredTrigger implements Trigger {
       const all = [home.fences, home.counters, home.retries, home.due, home.letters, home.outboxes]
       await deployment.command(home.fences, ['UNLINK', ...all])
     }
-    const own = [this.#key, keys.homes(this.name), keys.internal(this.name)]
+    const own = [this.#key, keys.homes(this.name), keys.internal(this.name), keys.positions(this.name)]
     const stored = [fields.get('program') ?? '', fields.get('code') ?? ''].filter((key) => key !== '')
     await deployment.command(this.#key, ['UNLINK', ...own, ...stored])
     const seats = itemsOf(await deployment.command(keys.seats, ['HKEYS', keys.seats])).map(textOf)

@@ -20,6 +20,8 @@ export interface TriggerKeys {
   homes(name: string): string
   /** The stream of a trigger whose events are made by Gearmill: calls, ticks. */
   internal(name: string): string
+  /** How far the tap of a key trigger is. */
+  positions(name: string): string
 }
 
 export function triggerKeys(namespace: string): TriggerKeys {
@@ -35,6 +37,7 @@ export function triggerKeys(namespace: string): TriggerKeys {
     code: (name, hash) => `${lane}:trigger:${name}:c:${hash}`,
     homes: (name) => `${lane}:trigger:${name}:homes`,
     internal: (name) => `${lane}:trigger:${name}:in`,
+    positions: (name) => `${lane}:trigger:${name}:at`,
   }
 }
 

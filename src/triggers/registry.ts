@@ -1,11 +1,12 @@
 // The client's side of triggers: stores them, finds them, lists them.
 import { randomBytes } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
 import { captureCode } from '../code/capture.ts'
 import type { ExecutionEngine } from '../engine/execution.ts'
 import { writeLarge } from '../engine/large-values.ts'
 import { PlanError, TriggerError } from '../errors.ts'
 import { refuse } from '../pipeline/options.ts'
-import type { ScheduleOptions } from '../pipeline/readers/events.ts'
+import type { KeyEventsOptions, ScheduleOptions } from '../pipeline/readers/events.ts'
 import { stagesOf, type Description } from '../pipeline/plan.ts'
 import { encodeProgram } from '../pipeline/program.ts'
 import type { RegisterOptions, Trigger, TriggerKind, TriggerStatus } from '../pipeline/trigger.ts'
@@ -20,6 +21,10 @@ import { streamsOf } from './sources/stream.ts'
 /** Program and code that no registration followed. */
 const unregisteredMs = 60_000
 const mostTries = 5
+/** How long register() waits for the taps of a key trigger, and for a worker to begin with them. */
+const attachMs = 20_000
+const workerMs = 3000
+const lookMs = 25
 
 export interface TriggersOptions {
   readonly engine: ExecutionEngine
@@ -74,6 +79,12 @@ export class Triggers {
       options,
       program: encodeProgram({ strict: true, stages }),
       functions: functions.map((value, i) => ({ value, label: labels[i] as string })),
+    }
+    if (name === 'keyEvents') {
+      const kind = 'keys' as const
+      const trigger = await this.register({ ...registration, kind, source: { kind, ...(given as KeyEventsOptions) } })
+      await this.#attached(trigger)
+      return trigger
     }
     if (name === 'schedule') {
       return this.register({
@@ -171,6 +182,21 @@ export class Triggers {
     if (from !== 'new') return
     const found = 'key' in streams ? [streams.key] : await findStreams(deployment, streams.pattern, namespace)
     await Promise.all(found.map((stream) => this.#makeGroup(stream, group, '$')))
+  }
+
+  /** Resolves when every primary is followed, so that what is written from then on is seen; does not wait where nobody works. */
+  async #attached(trigger: Trigger): Promise<void> {
+    const { deployment } = this.client
+    const positions = this.#keys.positions(trigger.name)
+    const started = performance.now()
+    for (;;) {
+      const known = new Set(itemsOf(await deployment.command(positions, ['HKEYS', positions])).map(textOf))
+      if (deployment.topology.shards.every(({ id }) => known.has(id))) return
+      const waited = performance.now() - started
+      if (waited > attachMs) return
+      if (waited > workerMs && (await trigger.status()).owner.length === 0) return
+      await delay(lookMs)
+    }
   }
 
   /** A trigger that is replaced goes on where it was. */

@@ -6,14 +6,17 @@ import { GearmillError, TriggerError } from '../../errors.ts'
 import { decodeProgram, type StepProgram } from '../../pipeline/program.ts'
 import type { Deployment } from '../../redis/deployment.ts'
 import { textMapOf } from '../../redis/replies.ts'
+import { parseUrl } from '../../redis/url.ts'
 import type { TriggerKeys } from '../keys.ts'
 import type { TriggerOptions } from '../options.ts'
 import { type CallEvent, commandSource } from '../sources/command.ts'
+import { keySource } from '../sources/keys.ts'
 import { scheduleSource, type Schedule } from '../sources/schedule.ts'
 import type { EventSource, SourceDescription } from '../sources/source.ts'
 import { streamSource } from '../sources/stream.ts'
 import { BatchProgram, type BatchOutcome } from './batch-program.ts'
 import type { EventBatch } from './event-batch.ts'
+import type { KeysDescription } from './key-tap.ts'
 
 /** How long a reply waits for whoever called, in milliseconds. */
 const replyMs = 60_000
@@ -24,6 +27,8 @@ export interface LoadedTrigger {
   readonly program: BatchProgram
   /** Ticks that the seat has to make. */
   readonly schedule?: Schedule
+  /** What the seat has to tap. */
+  readonly tapped?: KeysDescription
   readonly answer?: (batch: EventBatch, i: number, outcome: BatchOutcome) => readonly Command[]
 }
 
@@ -74,6 +79,15 @@ export async function loadTrigger(
   }
   const { stages } = decodeProgram(bytes)
   const batches = await BatchProgram.open({ name, stages, program, environment }, context.signal)
+  if (description.kind === 'keys') {
+    const { database } = parseUrl(deployment.url)
+    return {
+      trigger,
+      source: keySource(keys.internal(name), deployment, database),
+      program: batches,
+      tapped: description,
+    }
+  }
   if (description.kind === 'schedule') {
     return { trigger, source: scheduleSource(keys.internal(name)), program: batches, schedule: description }
   }

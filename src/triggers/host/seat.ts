@@ -21,6 +21,7 @@ import { Committer, FencedError } from './committer.ts'
 import { unpackPlain, type EventBatch, type KeptEvent } from './event-batch.ts'
 import { Feed, type RawBatch } from './feed.ts'
 import type { Gate } from './gate.ts'
+import { KeyTap, type KeysDescription } from './key-tap.ts'
 import { Outboxes } from './outboxes.ts'
 import { findStreams } from './streams.ts'
 import { Ticker } from './ticker.ts'
@@ -42,6 +43,7 @@ export interface SeatOptions {
   readonly program: BatchProgram
   readonly gate: Gate
   readonly schedule?: Schedule
+  readonly tapped?: KeysDescription
   /** Notes what runs, for whoever finds this process dead. */
   readonly running: (running: Omit<Running, 'id'> | undefined) => void
   readonly answer?: (batch: EventBatch, i: number, outcome: BatchOutcome) => readonly Command[]
@@ -106,14 +108,15 @@ export class Seat {
   /** Runs until it is stopped or fenced off. Throws what keeps it from going on. */
   async run(): Promise<void> {
     const { signal } = this.#stop
-    const { schedule } = this.#options
-    let ticker: Promise<void> | undefined
+    const { schedule, tapped } = this.#options
+    const makers: Promise<void>[] = []
     const housekeeping = this.#keepHouse()
     try {
       await this.#openStreams()
       await this.#loadHomes()
       for (const home of this.#homes.values()) await this.#outboxes.drain(home)
-      if (schedule !== undefined) ticker = this.#ticker(schedule)
+      if (schedule !== undefined) makers.push(this.#tick(schedule))
+      if (tapped !== undefined && this.#options.order.seat === 0) makers.push(this.#tap(tapped))
       this.#look()
       while (!signal.aborted) {
         const work = await this.#next()
@@ -135,7 +138,7 @@ export class Seat {
       for (const work of this.#queue.splice(0)) if (work.kind === 'batch') work.taken()
       for (const resolve of this.#quiet.splice(0)) resolve()
       await Promise.all([...this.#feeds.values()].map((feed) => feed.ended()))
-      await Promise.all([housekeeping, ticker])
+      await Promise.all([housekeeping, ...makers])
     }
     if (this.#failed !== undefined && !(this.#failed instanceof FencedError)) throw this.#failed
   }
@@ -192,12 +195,12 @@ export class Seat {
     }
   }
 
-  async #ticker(schedule: Schedule): Promise<void> {
-    const { deployment, keys, order, namespace, trouble } = this.#options
-    const stream = keys.internal(order.name)
-    const home = homeKeys(namespace, order.name, homeTag(deployment, stream))
+  // Sources whose events this seat makes
+
+  async #tick(schedule: Schedule): Promise<void> {
+    const { deployment, keys, order, trouble } = this.#options
     const { signal } = this.#stop
-    const fence = { key: home.fences, field: this.#fenceField(stream), value: order.fence }
+    const [stream, fence] = this.#internal()
     const ticker = new Ticker({
       deployment,
       schedule,
@@ -208,6 +211,23 @@ export class Seat {
       trouble,
     })
     await ticker.run().catch((error: unknown) => this.#fail(error))
+  }
+
+  async #tap(description: KeysDescription): Promise<void> {
+    const { deployment, keys, order, namespace, trouble } = this.#options
+    const { signal } = this.#stop
+    const { name } = order
+    const [stream, fence] = this.#internal()
+    const positions = keys.positions(name)
+    const tap = new KeyTap({ deployment, namespace, name, description, stream, positions, fence, signal, trouble })
+    await tap.run().catch((error: unknown) => this.#fail(error))
+  }
+
+  #internal(): [stream: string, fence: { readonly key: string; readonly field: string; readonly value: string }] {
+    const { deployment, keys, order, namespace } = this.#options
+    const stream = keys.internal(order.name)
+    const home = homeKeys(namespace, order.name, homeTag(deployment, stream))
+    return [stream, { key: home.fences, field: this.#fenceField(stream), value: order.fence }]
   }
 
   // Streams
@@ -437,6 +457,7 @@ export class Seat {
   }
 
   async #process(batch: EventBatch): Promise<void> {
+    await this.#options.source.prepare?.(batch.records)
     const outcome = this.#isSuspect(batch) ? await this.#runAlone(batch) : await this.#run(batch)
     if (outcome === undefined) return
     await this.#committing

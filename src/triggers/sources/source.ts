@@ -1,4 +1,5 @@
 // What a kind of trigger is to its seats: which streams it reads, and what events an entry holds.
+import type { KeyEventsOptions } from '../../pipeline/readers/events.ts'
 import type { Reply } from '../../redis/deployment.ts'
 
 /** The streams of a trigger: one that is made where it is missing, or all of a pattern that there are. */
@@ -14,12 +15,15 @@ export interface EventSource {
   open(fields: readonly Reply[]): readonly unknown[]
   /** What functions get of an event. */
   record(stream: string, id: string, event: unknown): unknown
+  /** Reads what records still lack. */
+  readonly prepare?: (records: readonly unknown[]) => Promise<void>
 }
 
 /** As stored with the trigger. */
 export type SourceDescription =
   | { readonly kind: 'stream'; readonly pattern: string; readonly raw: boolean; readonly binary: boolean }
   | { readonly kind: 'command' }
+  | ({ readonly kind: 'keys' } & KeyEventsOptions)
   | {
       readonly kind: 'schedule'
       /** Milliseconds. */
