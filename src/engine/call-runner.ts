@@ -18,8 +18,10 @@ export default async function callRunner(program: Program): Promise<TaskRunner> 
         context.fail({ ...failure, stack: `${failure.stack ?? failure.message}\n${stack}` })
       if (context.guard(0, 1, killed) === 0) return
       context.count({ in: 1 })
+      const began = performance.now()
       try {
         const value = await fn(...args)
+        context.count({ spent: { user: performance.now() - began } })
         await context.output(0).append(encodeRecords([value]))
         context.count({ out: 1 })
       } catch (error) {

@@ -56,6 +56,44 @@ export interface ExecutionStatus {
   readonly retries: number
 }
 
+/** Where the time of a stage's tasks went, in milliseconds, summed over tasks that ran side by side. */
+export interface StageTimes {
+  /** Waiting for what is read. */
+  readonly reader: number
+  /** Functions of the user, and the operations that are fused with them. */
+  readonly user: number
+  /** Writing, reading and merging what is shuffled, with the functions that fold it. */
+  readonly shuffle: number
+  /** Preparing effects, writing files and results. */
+  readonly sink: number
+  /** Tasks waiting for an executor. */
+  readonly waiting: number
+}
+
+export interface StageProfile {
+  readonly tasks: number
+  readonly done: number
+  /** Attempts of the tasks that are done: more than `done` where executors died. */
+  readonly attempts: number
+  readonly in: number
+  readonly out: number
+  /** Of blocks that were read and written. */
+  readonly bytesIn: number
+  readonly bytesOut: number
+  readonly ms: StageTimes
+  /** By shard, where the stage reads the keyspace. */
+  readonly shards: Readonly<Record<string, { readonly tasks: number; readonly in: number; readonly out: number }>>
+}
+
+/** What an execution has cost so far: tasks that are committed. */
+export interface ExecutionProfile {
+  readonly id: string
+  readonly state: ExecutionState
+  /** From submit to end, or to now by this machine's clock, in milliseconds. */
+  readonly elapsedMs: number
+  readonly stages: readonly StageProfile[]
+}
+
 export interface EndedExecution {
   readonly id: string
   readonly state: 'done' | 'failed' | 'aborted'
@@ -80,6 +118,7 @@ export interface ExecutionDeadLetter {
 export interface ExecutionHandle {
   readonly id: string
   status(): Promise<ExecutionStatus>
+  profile(): Promise<ExecutionProfile>
   /** Resolves when the execution has ended, however it did; rejects only with EXECUTION_LOST or CONNECT_*. */
   ended(): Promise<EndedExecution>
   /** The result's frames, in the order of tasks; waits for the end. */

@@ -9,10 +9,12 @@ import type {
   ExecutionDeadLetter,
   EndedExecution,
   ExecutionHandle,
+  ExecutionProfile,
   ExecutionState,
   ExecutionStatus,
   StageProgress,
 } from './execution.ts'
+import { profileOf } from './profile.ts'
 import { failuresName, farMarker, noted, outputName, uploadName, type LaneKeys } from './keys.ts'
 import { replayLetter } from './replay.ts'
 import type { Failure } from './runner.ts'
@@ -58,6 +60,10 @@ export class Handle implements ExecutionHandle {
 
   async status(): Promise<ExecutionStatus> {
     return statusOf(this.id, await this.#fields())
+  }
+
+  async profile(): Promise<ExecutionProfile> {
+    return profileOf(this.id, await this.#fields())
   }
 
   ended(): Promise<EndedExecution> {

@@ -63,7 +63,24 @@ export interface TaskContext {
   /** Reports a failed record; the task goes on. */
   fail(failure: Failure): void
   /** Adds to the counters shown by progress() and profile(). */
-  count(counts: { readonly in?: number; readonly out?: number; readonly bytes?: number }): void
+  count(counts: TaskCount): void
+}
+
+/**
+ * What the time of a task goes to: waiting for input, functions of the user, writing and merging blocks of a shuffle, and
+ * what becomes of the records at the end.
+ */
+export type Phase = 'reader' | 'user' | 'shuffle' | 'sink'
+
+export interface TaskCount {
+  readonly in?: number
+  readonly out?: number
+  /** Bytes read. */
+  readonly bytes?: number
+  /** Milliseconds. */
+  readonly spent?: Readonly<Partial<Record<Phase, number>>>
+  /** The shard that the task reads from. */
+  readonly shard?: string
 }
 
 export interface OutputBlock {

@@ -3,7 +3,7 @@ import { callSite } from '../code/call-site.ts'
 import { captureCode } from '../code/capture.ts'
 import type { CallProgram } from '../engine/call-runner.ts'
 import type { EngineClient } from '../engine/client.ts'
-import type { ExecutionStatus, SubmitOptions } from '../engine/execution.ts'
+import type { ExecutionProfile, ExecutionStatus, SubmitOptions } from '../engine/execution.ts'
 import { ExecutionError, PlanError } from '../errors.ts'
 import { RunningExecution } from '../pipeline/execution.ts'
 import { checkSubmitOptions } from '../pipeline/run.ts'
@@ -12,6 +12,8 @@ import { checkSubmitOptions } from '../pipeline/run.ts'
 export interface CallExecution<R> {
   readonly id: string
   status(): Promise<ExecutionStatus>
+  /** What it has cost so far. */
+  profile(): Promise<ExecutionProfile>
   /** What the function returned. Rejects with ExecutionError where it threw, was aborted, or took its executor along. */
   result(): Promise<R>
   /** The same, as an iterable of one. */
@@ -50,6 +52,7 @@ export async function submitCall<R>(
   return {
     id: running.id,
     status: () => running.status(),
+    profile: () => running.profile(),
     async result() {
       const { results, errors } = await running.outcome()
       const [error] = errors

@@ -1,6 +1,12 @@
 // One run of a pipeline as its user holds it.
 import { decodeRecords } from '../codec/frames.ts'
-import type { ExecutionDeadLetter, EndedExecution, ExecutionHandle, ExecutionStatus } from '../engine/execution.ts'
+import type {
+  EndedExecution,
+  ExecutionDeadLetter,
+  ExecutionHandle,
+  ExecutionProfile,
+  ExecutionStatus,
+} from '../engine/execution.ts'
 import { recordErrorOf } from '../engine/failure.ts'
 import { ExecutionError, type RecordError } from '../errors.ts'
 import type { Plan } from './explain.ts'
@@ -26,6 +32,11 @@ export class RunningExecution<T> {
 
   status(): Promise<ExecutionStatus> {
     return this.#handle.status()
+  }
+
+  /** What each stage has cost so far: records, bytes, time, attempts. */
+  profile(): Promise<ExecutionProfile> {
+    return this.#handle.profile()
   }
 
   /** A state when something changed, at most ten times a second; ends with the execution. */

@@ -1,13 +1,14 @@
 // One task of a stage.
 import { type Batch, lengthOf, toRecords } from '../codec/batch.ts'
 import { decodeBatch } from '../codec/frames.ts'
-import type { Environment, Failure, Program, TaskContext } from '../engine/runner.ts'
+import type { Environment, Failure, Phase, Program, TaskContext } from '../engine/runner.ts'
 import { PlanError } from '../errors.ts'
 import { builtins } from './builtins.ts'
 import { EffectCollector, ResultCollector } from './collectors.ts'
 import type { Collector, Definition, Gather, MergeContext, MergeInput, ReadBatch, RunContext, Step } from './define.ts'
 import { completed, failureOf } from './failures.ts'
 import { Chain } from './fusion.ts'
+import { Phases } from './phases.ts'
 import type { StageProgram, StepProgram } from './program.ts'
 
 // Records that go through the loop at once: as many as make about this many at its end.
@@ -23,6 +24,8 @@ interface Bound {
 
 /** What is behind a chain. */
 interface End {
+  /** What its time belongs to. */
+  readonly phase: Phase
   drain(): Promise<void> | undefined
   /** No further record is wanted. */
   isFull?(): boolean
@@ -61,6 +64,7 @@ export class StageTask {
   #failures: Pending[] = []
   #position = 0
   #out = 0
+  readonly #phases = new Phases()
   // Failed records of this task.
   #failed = 0
 
@@ -92,7 +96,9 @@ export class StageTask {
       else batches = await this.#gather(batches, steps, gathering, i === 0)
     }
     await collector.end()
+    this.#phases.end(this.#output)
     await this.#report(undefined)
+    this.#task.count({ spent: this.#phases.spent })
   }
 
   /** Runs batches through a chain into the collector. */
@@ -113,6 +119,7 @@ export class StageTask {
     })
     const calls = [...steps.map(({ call }) => call), ...(last === undefined ? [] : [last])]
     await this.#drive(batches, chain, guarded ? calls : undefined, {
+      phase: this.#output,
       drain: () => collector.drain(),
       isFull: () => collector.full === true,
       ...(steps.length === 0 && collector.addBatch !== undefined
@@ -140,7 +147,10 @@ export class StageTask {
         if (adding !== undefined) await adding
       }
     }
-    await this.#drive(batches, chain, guarded ? [...steps.map((step) => step.call), call] : undefined, { drain })
+    await this.#drive(batches, chain, guarded ? [...steps.map((step) => step.call), call] : undefined, {
+      phase: 'user',
+      drain,
+    })
     return (async function* () {
       for await (const records of gather.end()) yield { batch: { kind: 'records' as const, records: [...records] } }
     })()
@@ -159,12 +169,14 @@ export class StageTask {
     const guard = (index: number, count: number): number => (guarded ? this.#task.guard(index, count, found) : count)
     let together = fewest
     for await (const read of batches) {
+      this.#phases.end(this.#waits)
       const length = lengthOf(read.batch)
       if (end.take !== undefined && read.batch.kind !== 'records' && guard(this.#position, length) === length) {
         this.#task.signal.throwIfAborted()
         const taking = end.take(read.batch)
         if (taking !== undefined) {
           await taking
+          this.#phases.end(end.phase)
           this.#out += length
           this.#advance(length, guarded)
           continue
@@ -184,9 +196,11 @@ export class StageTask {
         const before = this.#out
         const running = chain.run(records, from, from + allowed)
         if (running !== undefined) await running
+        this.#phases.end('user')
         if (this.#failures.length > 0) await this.#report(read)
         const draining = end.drain()
         if (draining !== undefined) await draining
+        this.#phases.end(end.phase)
         from += allowed
         if (end.isFull?.() === true) {
           this.#advance(from, guarded)
@@ -198,6 +212,18 @@ export class StageTask {
       }
       this.#advance(length, guarded)
     }
+    this.#phases.end(this.#waits)
+  }
+
+  /** What the time belongs to that this stage waits for its input. */
+  get #waits(): Phase {
+    const { kind } = this.#stage.source
+    return kind === 'reader' ? 'reader' : kind === 'merge' ? 'shuffle' : 'sink'
+  }
+
+  /** And that it takes to write what comes out. */
+  get #output(): Phase {
+    return this.#stage.target.kind === 'shuffle' ? 'shuffle' : 'sink'
   }
 
   /** Counts the records of a batch that was gone through. */

@@ -106,6 +106,7 @@ export class MemoryEngine implements ExecutionEngine {
         yield* failures
       },
       status: () => Promise.reject(new Error('the memory engine has no status')),
+      profile: () => Promise.reject(new Error('the memory engine has no profile')),
       async *progress(): AsyncGenerator<ExecutionStatus> {},
       abort: async () => undefined,
       deadLetters: async () => [],

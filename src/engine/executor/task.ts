@@ -7,7 +7,7 @@ import type { SkippedRecord, Position } from '../attempts.ts'
 import { failureOf } from '../failure.ts'
 import { failuresName, outputName, uploadName } from '../keys.ts'
 import type { TaskMessage } from '../protocol.ts'
-import type { Command, Failure, OutputBlock, TaskContext } from '../runner.ts'
+import type { Command, Failure, OutputBlock, TaskContext, TaskCount } from '../runner.ts'
 import type { Outbox, TaskCounts } from './outbox.ts'
 import { takeTally } from './tally.ts'
 import type { PositionWriter } from './position.ts'
@@ -59,6 +59,10 @@ export class RunningTask implements TaskContext {
   readonly #outputs = new Map<number, BlockWriter>()
   readonly #suspect: Position | undefined
   readonly #skip: readonly SkippedRecord[]
+  readonly #began = Date.now()
+  readonly #spent = new Map<string, number>()
+  #shard: string | undefined
+  #sent = 0
   #failures: Failure[] = []
   #failureBlock: BlockWriter | undefined
   #failureFlush: Promise<void> = Promise.resolve()
@@ -101,13 +105,22 @@ export class RunningTask implements TaskContext {
 
   output(partition: number): OutputBlock {
     const open = this.#outputs.get(partition)
-    if (open) return open
+    if (open) return this.#counted(open)
     const writer = this.#parts.blocks.writer(
       this.execution,
       outputName(this.stage, this.task, this.#parts.token, partition),
     )
     this.#outputs.set(partition, writer)
-    return writer
+    return this.#counted(writer)
+  }
+
+  #counted(writer: BlockWriter): OutputBlock {
+    return {
+      append: (frame) => {
+        this.#sent += frame.length
+        return writer.append(frame)
+      },
+    }
   }
 
   async *input(stage: number, task: number, partition: number): AsyncIterable<Uint8Array> {
@@ -166,16 +179,34 @@ export class RunningTask implements TaskContext {
     if (this.#failures.length >= failuresPerFrame) this.#flushFailures()
   }
 
-  count(counts: { readonly in?: number; readonly out?: number; readonly bytes?: number }): void {
+  count(counts: TaskCount): void {
     this.in += counts.in ?? 0
     this.out += counts.out ?? 0
     this.bytes += counts.bytes ?? 0
+    this.#shard = counts.shard ?? this.#shard
+    for (const [phase, ms] of Object.entries(counts.spent ?? {})) {
+      this.#spent.set(phase, (this.#spent.get(phase) ?? 0) + ms)
+    }
   }
 
   /** What is to be committed with the task. Takes what user code has counted. */
   counts(): TaskCounts {
     const { in: read, out, bytes, errors } = this
-    return { in: read, out, bytes, errors, sums: [...takeTally()] }
+    return { in: read, out, bytes, errors, sums: [...this.#profile(), ...takeTally()] }
+  }
+
+  /** Fields of the stage, whole numbers: see profileOf(). */
+  *#profile(): Iterable<readonly [string, number]> {
+    // The number of a stream's entry begins with the milliseconds at which it was added, by the server's clock.
+    const waited = this.#began - Number(this.#parts.message.entry.split('-')[0])
+    yield ['.attempts', this.attempt]
+    if (this.#sent > 0) yield ['.sent', this.#sent]
+    if (waited > 0) yield ['.us.waiting', waited * 1000]
+    for (const [phase, ms] of this.#spent) if (ms > 0) yield [`.us.${phase}`, Math.round(ms * 1000)]
+    if (this.#shard === undefined) return
+    yield [`.shard.${this.#shard}.tasks`, 1]
+    yield [`.shard.${this.#shard}.in`, this.in]
+    yield [`.shard.${this.#shard}.out`, this.out]
   }
 
   #place(of?: string): string {

@@ -46,6 +46,8 @@ export const keys = defineReader({
     const part = new KeyspacePart(data as KeyspacePlan, index)
     const records = new KeyRecords(deployment, options, context.fail, part.large)
     const places = await part.locate(deployment, context.task.signal)
+    const [place] = places
+    if (place !== undefined) context.task.count({ shard: place.shard })
     const batches = async function* (): AsyncGenerator<ReadBatch> {
       for (const place of places) {
         for await (const found of scanned(deployment, place, options, `${namespace}:{`)) yield* records.of(found)

@@ -30,7 +30,7 @@ export async function readPart(
   const records: unknown[] = []
   const failures: unknown[] = []
   const context = {
-    task: { signal: new AbortController().signal } as unknown as RunContext['task'],
+    task: { signal: new AbortController().signal, count: () => undefined } as unknown as RunContext['task'],
     environment: { worker: 'test', scratch: '', deployment, namespace: 'gm' },
     fail: (thrown: unknown) => void failures.push(thrown),
   }
