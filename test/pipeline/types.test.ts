@@ -105,4 +105,25 @@ describe('types of pipelines', () => {
       expectTypeOf(numbers.countBy().toSortedSet('key').run()).toEqualTypeOf<Promise<Written>>()
     })
   })
+
+  it('follow what readers of streams and shards give', () => {
+    never(() => {
+      read.stream('s').forEach((entry) => {
+        expectTypeOf(entry.value).toEqualTypeOf<Readonly<Record<string, string>>>()
+      })
+      read.stream('s', { raw: true, binary: true }).forEach((entry) => {
+        expectTypeOf(entry.value).toEqualTypeOf<readonly (readonly [field: string, value: Uint8Array])[]>()
+      })
+      expectTypeOf(read.generate((shard) => [shard.port])).toEqualTypeOf<Pipeline<number>>()
+      expectTypeOf(
+        read.generate(async function* ({ id }) {
+          yield id
+        }),
+      ).toEqualTypeOf<Pipeline<string>>()
+      expectTypeOf(read.generate(async () => new Set([true]))).toEqualTypeOf<Pipeline<boolean>>()
+      expectTypeOf(read.shards().map(({ host }) => host)).toEqualTypeOf<Pipeline<string>>()
+      // @ts-expect-error nothing to iterate
+      read.generate(() => 1)
+    })
+  })
 })

@@ -1,6 +1,7 @@
 // Whether a server can hold strings that are too large for one reply. Asking for the length of each would cost as much as
 // reading it; what the memory of the server says is free. Where all of its keys together are about as large as so many keys
 // as a random one would be, no room is left for a large string.
+import { ConnectError } from '../../../errors.ts'
 import type { Deployment } from '../../../redis/deployment.ts'
 import { numberOf, textOf } from '../../../redis/replies.ts'
 
@@ -20,13 +21,21 @@ export async function mayHoldLarge(deployment: Deployment, shard: string): Promi
   const dataset = Number(/^used_memory_dataset:(\d+)/m.exec(textOf(memory))?.[1] ?? Infinity)
   if (dataset <= largestReply) return false
   const keys = await Promise.all(Array.from({ length: samples }, () => deployment.onShard(shard, ['RANDOMKEY'])))
-  const sizes = await Promise.all(
-    keys.flatMap((key) => (key === null ? [] : [deployment.onShard(shard, ['MEMORY', 'USAGE', textOf(key)])])),
-  )
-  const known = sizes.map(numberOf).filter((bytes) => bytes > 0)
+  const sizes = await Promise.all(keys.flatMap((key) => (key === null ? [] : [sizeOf(deployment, shard, textOf(key))])))
+  const known = sizes.filter((bytes) => bytes > 0)
   known.sort((a, b) => a - b)
   const median = known[known.length >> 1]
   if (median === undefined) return true
   const sum = known.reduce((total, bytes) => total + Math.min(bytes, median * mostOfMedian), 0)
   return dataset - doubt * numberOf(size) * (sum / known.length) > largestReply
+}
+
+/** 0 where the key is gone, or none that the user may read. */
+async function sizeOf(deployment: Deployment, shard: string, key: string): Promise<number> {
+  try {
+    return numberOf(await deployment.onShard(shard, ['MEMORY', 'USAGE', key]))
+  } catch (error) {
+    if (error instanceof ConnectError && error.code === 'CONNECT_PERMISSION') return 0
+    throw error
+  }
 }
