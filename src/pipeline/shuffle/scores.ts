@@ -1,8 +1,7 @@
 // Members in the order of their scores, for sorted sets: counts stay in their columns from the merge to the publisher's
 // blocks, everything else is sorted as records.
-import { type CountBatch, type PairBatch, toRecords } from '../../codec/batch.ts'
+import { type Batch, type CountBatch, type PairBatch, toRecords } from '../../codec/batch.ts'
 import { encodeBatch } from '../../codec/frames.ts'
-import type { Batch } from '../../codec/batch.ts'
 import { ColumnBuilder } from '../../native/text/column.ts'
 import type { Collector, MergeContext, ShuffleContext } from '../define.ts'
 import type { Compare } from './runs.ts'

@@ -5,11 +5,12 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, describe, expect, it } from 'vitest'
 import { toRecords } from '../../../src/codec/batch.ts'
-import { decodeBatch } from '../../../src/codec/frames.ts'
+import { decodeBatch, packed } from '../../../src/codec/frames.ts'
 import { compareValues } from '../../../src/codec/compare.ts'
 import type { MergeContext, ShuffleContext } from '../../../src/pipeline/define.ts'
 import { CountCollector, mergeCounts } from '../../../src/pipeline/shuffle/counts.ts'
 import { Scratch, mergeSorted } from '../../../src/pipeline/shuffle/runs.ts'
+import { ScoreCollector, type Scored, mergeScores } from '../../../src/pipeline/shuffle/scores.ts'
 import { SortCollector } from '../../../src/pipeline/shuffle/sorted.ts'
 import { TableCollector, mergeTables } from '../../../src/pipeline/shuffle/table.ts'
 
@@ -55,6 +56,51 @@ const tiny = { keys: 3, bytes: 1_000_000 }
 const large = { keys: 1000, bytes: 1_000_000 }
 
 describe('budgets', () => {
+  it('of scores change nothing, whether members come in columns or as records', async () => {
+    interface Count {
+      readonly key: string
+      readonly value: number
+    }
+    const sorted = async (tasks: Count[][][], budget: typeof tiny, columns: (batch: number) => boolean) => {
+      const written: Uint8Array[][] = []
+      for (const task of tasks) {
+        const { context, frames } = shuffle()
+        const scoredOf = (record: unknown): Scored => [(record as Count).key, (record as Count).value]
+        const collector = new ScoreCollector(context, scoredOf, budget)
+        for (const [i, records] of task.entries()) {
+          const taking = columns(i) ? collector.addBatch(packed(records)) : undefined
+          if (taking === undefined) for (const record of records) collector.add(record)
+          await (taking ?? collector.drain())
+        }
+        await collector.end()
+        written.push(frames[0] as Uint8Array[])
+      }
+      const scores: number[] = []
+      const members: string[] = []
+      for await (const batch of mergeScores(merging(written))) {
+        for (const [member, score] of batch) {
+          scores.push(score)
+          members.push(`${String(score)} ${String(member)}`)
+        }
+      }
+      return { scores, members: members.sort() }
+    }
+    const value = fc.oneof(fc.integer({ min: 0, max: 5 }), fc.constantFrom(0.5, -1, Infinity, -Infinity))
+    const counts = fc.array(fc.record({ key: fc.string({ unit: 'grapheme', maxLength: 3 }), value }), { maxLength: 8 })
+    const tasks = fc.array(fc.array(counts, { maxLength: 4 }), { minLength: 1, maxLength: 3 })
+    await fc.assert(
+      fc.asyncProperty(tasks, async (input) => {
+        const expected = await sorted(input, large, () => false)
+        expect(expected.scores).toEqual(expected.scores.toSorted((a, b) => (a < b ? -1 : a > b ? 1 : 0)))
+        expect(expected.scores.length).toBe(input.flat(2).length)
+        expect(await sorted(input, large, () => true)).toEqual(expected)
+        expect(await sorted(input, tiny, () => true)).toEqual(expected)
+        expect(await sorted(input, tiny, (batch) => batch % 2 === 0)).toEqual(expected)
+      }),
+      { numRuns: 60 },
+    )
+  })
+
   it('of countBy change nothing, not even the order of strings', async () => {
     const count = async (tasks: unknown[][], budget: typeof tiny): Promise<[unknown[], unknown[]]> => {
       const written: Uint8Array[][] = []
