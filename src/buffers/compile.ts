@@ -17,24 +17,30 @@ import { StructCodec } from './values/struct.ts'
 import { TextCodec } from './values/text.ts'
 import { DateCodec, DatetimeCodec } from './values/time.ts'
 
-const compiled = new WeakMap<Node, Codec>()
+/** The reader of all that a file has. */
+const everything: Node = { kind: 'any' }
+
+const compiled = new WeakMap<Node, WeakMap<Node, Codec>>()
 
 /** The codec of a schema, made once. */
 export function codecOf(node: Node): Codec {
-  let codec = compiled.get(node)
-  if (!codec) compiled.set(node, (codec = codecFor(node, undefined)))
-  return codec
+  return codecFor(node, undefined)
 }
 
 /**
- * The codec with which a reader of schema `reader` decodes what was stored by schema `file`. Attributes that only one
- * of them has are left out; types may differ where every stored value is one of the reader's type too.
- * Errors: `BUFFER_SCHEMA`.
+ * The codec with which a reader of schema `reader` decodes what was stored by schema `file`, made once: files that are
+ * opened again share the classes of their views. Attributes that only one of them has are left out; types may differ
+ * where every stored value is one of the reader's type too. Errors: `BUFFER_SCHEMA`.
  */
 export function codecFor(file: Node, reader: Node | undefined): Codec {
+  const readers = compiled.get(file) ?? new WeakMap<Node, Codec>()
+  compiled.set(file, readers)
+  const known = readers.get(reader ?? everything)
+  if (known) return known
   const compiler = new Compiler()
   const codec = compiler.compile(file, reader)
   compiler.settle()
+  readers.set(reader ?? everything, codec)
   return codec
 }
 

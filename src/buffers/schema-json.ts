@@ -67,8 +67,34 @@ export function schemaToJson(roots: readonly Node[]): SchemaJson {
   return { roots: roots.map((root) => write(root, 0)), structs }
 }
 
+/** Schemas that were read: the same schema gives the same nodes, so that files of one kind share their codecs. */
+const parsed = new Map<string, readonly Node[]>()
+const MOST_PARSED = 64
+const LONGEST_PARSED = 65_536
+
 /** Errors: `BUFFER_CORRUPT`. */
-export function schemaFromJson(json: unknown): Node[] {
+export function schemaFromJson(json: unknown): readonly Node[] {
+  const key = textOf(json)
+  const known = parsed.get(key)
+  if (known) return known
+  const nodes = parse(json)
+  if (key.length > LONGEST_PARSED) return nodes
+  const [oldest] = parsed.keys()
+  if (parsed.size >= MOST_PARSED && oldest !== undefined) parsed.delete(oldest)
+  parsed.set(key, nodes)
+  return nodes
+}
+
+/** JSON.parse takes any depth, JSON.stringify does not. */
+function textOf(json: unknown): string {
+  try {
+    return JSON.stringify(json ?? null)
+  } catch {
+    return wrong('the depth of the schema')
+  }
+}
+
+function parse(json: unknown): readonly Node[] {
   const source = record(json, 'the schema')
   const structs = array(source['structs'], 'structs').map((entry, index) => {
     const { name } = record(entry, `struct ${index}`)

@@ -1,6 +1,7 @@
-import { existsSync, readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { inspect } from 'node:util'
+import { crc32 } from 'node:zlib'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
@@ -69,6 +70,14 @@ describe('an array', () => {
     expect(total).toBeCloseTo(movies.reduce((sum, movie) => sum + (movie.rating ?? 0), 0))
     expect([...array].map((view) => view.id)).toEqual(movies.map(({ id }) => id))
     array.close()
+  })
+
+  it('has one class of views, however often it is opened', async () => {
+    const array = await opened()
+    const again = openArray(array.path, Movie)
+    const bare = openArray(array.path)
+    const classes = [array, again, bare].map((opened) => Object.getPrototypeOf(opened.at(0)) as object)
+    expect([classes[0] === classes[1], classes[0] === classes[2]]).toEqual([true, false])
   })
 
   it('re-points one view in scans and cursors, and makes views of their own elsewhere', async () => {
@@ -360,6 +369,23 @@ describe('close', () => {
 })
 
 describe('opening', () => {
+  it('refuses a schema that is nested without end', async () => {
+    const file = path()
+    await buildArray(file, u32, [1])
+    const header = readFileSync(file).subarray(0, 64)
+    const type = '["list",'.repeat(100_000)
+    const directory = Buffer.from(
+      `{"kind":"array","segments":[],"schema":{"structs":[],"roots":[${type}"u8"${']'.repeat(100_000)}]}}`,
+    )
+    header.writeBigUInt64LE(BigInt(64 + directory.length), 16)
+    header.writeBigUInt64LE(64n, 24)
+    header.writeUInt32LE(directory.length, 32)
+    header.writeUInt32LE(crc32(directory), 36)
+    header.writeUInt32LE(crc32(header.subarray(0, 40)), 40)
+    writeFileSync(file, Buffer.concat([header, directory]))
+    expect(codeOf(() => openArray(file))).toBe('BUFFER_CORRUPT')
+  })
+
   it('tells what is wrong with a file', async () => {
     const file = path()
     expect(codeOf(() => openArray(file))).toBe('BUFFER_FILE')
