@@ -77,6 +77,8 @@ export interface StageProfile {
   readonly attempts: number
   readonly in: number
   readonly out: number
+  /** What a reader left out: keys of types that only modules know. */
+  readonly skipped: number
   /** Of blocks that were read and written. */
   readonly bytesIn: number
   readonly bytesOut: number

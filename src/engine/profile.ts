@@ -29,6 +29,7 @@ function stageOf(k: number, fields: ReadonlyMap<string, string>, number: (name: 
     attempts: of('attempts'),
     in: of('in'),
     out: of('out'),
+    skipped: of('skipped'),
     bytesIn: of('bytes'),
     bytesOut: of('sent'),
     ms: { reader: ms('reader'), user: ms('user'), shuffle: ms('shuffle'), sink: ms('sink'), waiting: ms('waiting') },

@@ -81,6 +81,8 @@ export interface TaskCount {
   readonly spent?: Readonly<Partial<Record<Phase, number>>>
   /** The shard that the task reads from. */
   readonly shard?: string
+  /** What the reader left out: keys of types that it does not know. */
+  readonly skipped?: number
 }
 
 export interface OutputBlock {

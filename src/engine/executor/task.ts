@@ -62,6 +62,7 @@ export class RunningTask implements TaskContext {
   readonly #began = Date.now()
   readonly #spent = new Map<string, number>()
   #shard: string | undefined
+  #skipped = 0
   #sent = 0
   #failures: Failure[] = []
   #failureBlock: BlockWriter | undefined
@@ -184,6 +185,7 @@ export class RunningTask implements TaskContext {
     this.out += counts.out ?? 0
     this.bytes += counts.bytes ?? 0
     this.#shard = counts.shard ?? this.#shard
+    this.#skipped += counts.skipped ?? 0
     for (const [phase, ms] of Object.entries(counts.spent ?? {})) {
       this.#spent.set(phase, (this.#spent.get(phase) ?? 0) + ms)
     }
@@ -203,6 +205,7 @@ export class RunningTask implements TaskContext {
     if (this.#sent > 0) yield ['.sent', this.#sent]
     if (waited > 0) yield ['.us.waiting', waited * 1000]
     for (const [phase, ms] of this.#spent) if (ms > 0) yield [`.us.${phase}`, Math.round(ms * 1000)]
+    if (this.#skipped > 0) yield ['.skipped', this.#skipped]
     if (this.#shard === undefined) return
     yield [`.shard.${this.#shard}.tasks`, 1]
     yield [`.shard.${this.#shard}.in`, this.in]

@@ -44,7 +44,7 @@ export const keys = defineReader({
   async *read(options, { index, data }, context) {
     const { deployment, namespace } = context.environment
     const part = new KeyspacePart(data as KeyspacePlan, index)
-    const records = new KeyRecords(deployment, options, context.fail, part.large)
+    const records = new KeyRecords(deployment, options, context, part.large)
     const places = await part.locate(deployment, context.task.signal)
     const [place] = places
     if (place !== undefined) context.task.count({ shard: place.shard })

@@ -88,9 +88,10 @@ export async function readCollection(
   }
 }
 
-export function typeOf(reply: Reply): ValueType | undefined {
+/** `none`: there is no such key. `other`: a type that a module has brought. */
+export function typeOf(reply: Reply): ValueType | 'none' | 'other' {
   const name = textOf(reply)
-  return valueTypes.find((type) => type === name)
+  return name === 'none' ? 'none' : (valueTypes.find((type) => type === name) ?? 'other')
 }
 
 type ReadOne = (call: Call, key: Key, text: (bytes: Buffer) => Text, length: number, part: number) => Promise<object>

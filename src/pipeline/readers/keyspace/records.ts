@@ -24,14 +24,14 @@ interface Collection {
 export class KeyRecords {
   readonly #deployment: Deployment
   readonly #options: RecordOptions
-  readonly #fail: RunContext['fail']
+  readonly #context: RunContext
   readonly #strings: StringReader
 
   /** @param large whether strings may be too large for one reply */
-  constructor(deployment: Deployment, options: RecordOptions, fail: RunContext['fail'], large: boolean) {
+  constructor(deployment: Deployment, options: RecordOptions, context: RunContext, large: boolean) {
     this.#deployment = deployment
     this.#options = options
-    this.#fail = fail
+    this.#context = context
     this.#strings = new StringReader(deployment, large, options.binary)
   }
 
@@ -61,7 +61,7 @@ export class KeyRecords {
       const some = at === 0 ? keys : keys.slice(at)
       const values = await this.#strings.read(some)
       at += values.length
-      const batch = new Batch(this.#options.binary, this.#fail)
+      const batch = new Batch(this.#options.binary, this.#context.fail)
       let none: Key[] | undefined
       for (let i = 0; i < values.length; i++) {
         const value = values[i] as StringValue
@@ -81,11 +81,13 @@ export class KeyRecords {
     const types = await Promise.all(keys.map(async (key) => typeOf(await this.#deployment.command(key, ['TYPE', key]))))
     const strings: Key[] = []
     const others: Collection[] = []
+    let skipped = 0
     for (const [i, type] of types.entries()) {
       if (type === 'string') strings.push(keys[i] as Key)
-      // Types of modules are left out.
-      else if (type !== undefined) others.push({ key: keys[i] as Key, type })
+      else if (type === 'other') skipped++
+      else if (type !== 'none') others.push({ key: keys[i] as Key, type })
     }
+    if (skipped > 0) this.#context.task.count({ skipped })
     return { strings, others }
   }
 
@@ -107,7 +109,7 @@ export class KeyRecords {
         keys.push(key)
         reading.push(readCollection(this.#deployment, key, extent, this.#options.binary))
       }
-      const batch = new Batch(this.#options.binary, this.#fail)
+      const batch = new Batch(this.#options.binary, this.#context.fail)
       for (const [i, value] of (await Promise.all(reading)).entries()) {
         if (value !== undefined) batch.put(keys[i] as Key, value.type, value.error ?? value.value)
       }
@@ -118,7 +120,7 @@ export class KeyRecords {
   #named(keys: readonly Key[]): ReadBatch {
     const { binary } = this.#options
     const failed = keys.filter((key) => !binary && typeof key !== 'string')
-    for (const key of failed) failKey(this.#fail, key)
+    for (const key of failed) failKey(this.#context.fail, key)
     const good = failed.length === 0 ? keys : keys.filter((key) => typeof key === 'string')
     const records = binary ? good.map(bytesOf) : [...good]
     return { batch: { kind: 'records', records }, place: (i) => String(good[i]) }

@@ -10,6 +10,7 @@ const defaults: KeysOptions = { pattern: '*', values: false, binary: false }
 export interface Reading {
   readonly records: unknown[]
   readonly failures: unknown[]
+  readonly skipped: number
 }
 
 export async function splitsOf(
@@ -29,8 +30,12 @@ export async function readPart(
 ): Promise<Reading> {
   const records: unknown[] = []
   const failures: unknown[] = []
+  let skipped = 0
   const context = {
-    task: { signal: new AbortController().signal, count: () => undefined } as unknown as RunContext['task'],
+    task: {
+      signal: new AbortController().signal,
+      count: (counts: { readonly skipped?: number }) => void (skipped += counts.skipped ?? 0),
+    } as unknown as RunContext['task'],
     environment: { worker: 'test', scratch: '', deployment, namespace: 'gm' },
     fail: (thrown: unknown) => void failures.push(thrown),
   }
@@ -39,7 +44,7 @@ export async function readPart(
     records.push(...toRecords(batch))
     await between(++batches)
   }
-  return { records, failures }
+  return { records, failures, skipped }
 }
 
 function unexpected(): never {

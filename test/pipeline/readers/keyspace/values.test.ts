@@ -122,6 +122,36 @@ describeTopologies('values of keys', (topology) => {
   })
 })
 
+describe('types of modules', () => {
+  it('are left out, and counted', async () => {
+    await using server = await startServer()
+    const real = await connectDeployment(server.url)
+    // A server without modules, but for what it says of two keys.
+    const deployment: Deployment = {
+      url: real.url,
+      topology: real.topology,
+      refresh: () => real.refresh(),
+      slotOf: (key) => real.slotOf(key),
+      onShard: (...args) => real.onShard(...args),
+      call: (...args) => real.call(...args),
+      blocking: (key) => real.blocking(key),
+      close: () => real.close(),
+      command: async (key, args, options) =>
+        args[0] === 'TYPE' && String(key).startsWith('json') ? 'ReJSON-RL' : real.command(key, args, options),
+    }
+    try {
+      for (const key of ['json:1', 'json:2', 'list']) await real.command(key, ['RPUSH', key, 'x'])
+      await real.command('text', ['SET', 'text', 'x'])
+      const { data } = await splitsOf(deployment, { values: true })
+      const { records, skipped } = await readPart(deployment, data, 0, { values: true })
+      expect(records.map((record) => (record as KeyAndValue).key).sort()).toEqual(['list', 'text'])
+      expect(skipped).toBe(2)
+    } finally {
+      await real.close()
+    }
+  })
+})
+
 describe('a server with much in it', () => {
   it('may hold large strings where its memory leaves room for them', async () => {
     await using server = await startServer()
