@@ -19,6 +19,10 @@ export interface Config {
     readonly maxAttempts: number
     /** Milliseconds that one task may take; 0: no limit. Default: 300,000. */
     readonly timeoutMs: number
+    /** Ended executions that are kept with their results: the oldest go when another is submitted. Default: 1000. */
+    readonly keep: number
+    /** Milliseconds that an ended execution is kept with its result. Default: 3,600,000. */
+    readonly keepMs: number
   }
   readonly matrix: {
     /** Rows and columns of a block. Default: 512. */
@@ -62,6 +66,12 @@ const jobs = z.strictObject(
       .optional(),
     timeoutMs: integer(0, longestTimer)
       .describe('Milliseconds that one task may take; 0: no limit. Default: 300000.')
+      .optional(),
+    keep: integer(1, 1_000_000)
+      .describe('Ended executions that are kept: the oldest go when another is submitted. Default: 1000.')
+      .optional(),
+    keepMs: integer(1000, longestTimer)
+      .describe('Milliseconds that an ended execution is kept with its result. Default: 3600000.')
       .optional(),
   },
   { error: 'an object' },
@@ -117,6 +127,8 @@ export const variables = [
   { path: 'executors', name: 'GEARMILL_EXECUTORS', as: 'number' },
   { path: 'jobs.maxAttempts', name: 'GEARMILL_MAX_ATTEMPTS', as: 'number' },
   { path: 'jobs.timeoutMs', name: 'GEARMILL_TIMEOUT_MS', as: 'number' },
+  { path: 'jobs.keep', name: 'GEARMILL_KEEP', as: 'number' },
+  { path: 'jobs.keepMs', name: 'GEARMILL_KEEP_MS', as: 'number' },
   { path: 'matrix.blockSize', name: 'GEARMILL_BLOCK_SIZE', as: 'number' },
   { path: 'blocks.dir', name: 'GEARMILL_BLOCKS_DIR', as: 'text' },
   { path: 'allowScripts', name: 'GEARMILL_ALLOW_SCRIPTS', as: 'boolean' },
@@ -165,6 +177,8 @@ export function loadConfig(
     jobs: {
       maxAttempts: pick('jobs.maxAttempts', (settings) => settings.jobs?.maxAttempts) ?? 3,
       timeoutMs: pick('jobs.timeoutMs', (settings) => settings.jobs?.timeoutMs) ?? 300_000,
+      keep: pick('jobs.keep', (settings) => settings.jobs?.keep) ?? 1000,
+      keepMs: pick('jobs.keepMs', (settings) => settings.jobs?.keepMs) ?? 3_600_000,
     },
     matrix: { blockSize: pick('matrix.blockSize', (settings) => settings.matrix?.blockSize) ?? 512 },
     stores: pick('stores', (settings) => settings.stores) ?? {},

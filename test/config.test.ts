@@ -37,7 +37,7 @@ describe('sources', () => {
         url: 'redis://127.0.0.1:6379',
         namespace: 'gm',
         executors: availableParallelism(),
-        jobs: { maxAttempts: 3, timeoutMs: 300_000 },
+        jobs: { maxAttempts: 3, timeoutMs: 300_000, keep: 1000, keepMs: 3_600_000 },
         matrix: { blockSize: 512 },
         stores: {},
         blocks: { dir: undefined },

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto'
 import type { BlockStore, BlockWriter } from '../blocks/store.ts'
 import { ExecutionError, PlanError } from '../errors.ts'
 import type { Argument, Deployment } from '../redis/deployment.ts'
-import { itemsOf, numberOf, textOf } from '../redis/replies.ts'
+import { itemsOf, numberOf, pairsOf, textOf } from '../redis/replies.ts'
 import type { GroupEvents } from './events.ts'
 import { throwIfAborted, type ExecutionEngine, type ExecutionHandle, type SubmitOptions } from './execution.ts'
 import { counterValue } from './counters.ts'
@@ -13,8 +13,12 @@ import { laneKeys, laneOfExecution, uploadName, type LaneKeys } from './keys.ts'
 import { writeLarge } from './large-values.ts'
 import type { Submission } from './runner.ts'
 
-/** How long an ended execution and its result are kept, in milliseconds. */
-export const retentionMs = 60 * 60 * 1000
+/** How long an ended execution and its result are kept, in milliseconds, where the configuration does not say. */
+const retentionMs = 60 * 60 * 1000
+/** And how many of them. */
+const retained = 1000
+/** How many are removed at a time. */
+const trimmedAtOnce = 100
 /** Program and code that no submit followed. */
 const unsubmittedMs = 60_000
 /** A lost event delays the end of a wait by so much at most. */
@@ -31,7 +35,12 @@ export interface EngineClientOptions {
   readonly known: ReadonlyMap<object, string>
   /** Of this client's own workers; undefined where the work is that of others. */
   readonly local: { readonly executors: number; readonly leaseMs: number } | undefined
-  readonly jobs: { readonly maxAttempts: number; readonly timeoutMs: number }
+  readonly jobs: {
+    readonly maxAttempts: number
+    readonly timeoutMs: number
+    readonly keep?: number
+    readonly keepMs?: number
+  }
   readonly secret: string | undefined
 }
 
@@ -53,6 +62,7 @@ export class EngineClient implements ExecutionEngine, HandleHost {
   readonly #kept = new Map<string, Kept>()
   readonly #unlisten: (() => void)[] = []
   #keeper: NodeJS.Timeout | undefined
+  #trimming: Promise<void> | undefined
   #turn = 0
   #closed = false
 
@@ -132,6 +142,9 @@ export class EngineClient implements ExecutionEngine, HandleHost {
         throw new ExecutionError('EXECUTION_LOST', `execution ${id} could not be stored`, { execution: id })
       }
     }
+    this.#trimming ??= this.#trim()
+      .catch(() => undefined)
+      .finally(() => (this.#trimming = undefined))
     const handle = new Handle(id, lane, this)
     this.#abortWith(handle, options.signal)
     return handle
@@ -142,7 +155,7 @@ export class EngineClient implements ExecutionEngine, HandleHost {
     const table: Argument[] = ['stages', submission.stages.length]
     submission.stages.forEach(({ tasks, partitions }, k) => table.push(`c${k}`, tasks, `p${k}`, partitions))
     return [
-      ...[id, submission.kind, group, retentionMs, local?.leaseMs ?? 0],
+      ...[id, submission.kind, group, jobs.keepMs ?? retentionMs, local?.leaseMs ?? 0],
       Math.max(2, 2 * (local?.executors ?? 1)),
       ...[options.delayMs ?? 0, options.timeoutMs ?? jobs.timeoutMs, options.maxAttempts ?? jobs.maxAttempts],
       ...[options.memoryMb ?? 0, options.maxErrors ?? -1, submission.uploads ?? 0, boostOf(options), ...table],
@@ -235,10 +248,35 @@ export class EngineClient implements ExecutionEngine, HandleHost {
     }
   }
 
+  /** Removes the oldest of the ended executions where there are more than are to be kept. */
+  async #trim(): Promise<void> {
+    const { lanes, jobs } = this.#options
+    const counts = await Promise.all(
+      lanes.map(async ({ index }) =>
+        numberOf(await this.deployment.command(index, ['ZCOUNT', index, '-inf', '(+inf'])),
+      ),
+    )
+    const excess = counts.reduce((sum, count) => sum + count, 0) - (jobs.keep ?? retained)
+    if (excess <= 0) return
+    const most = Math.min(excess, trimmedAtOnce)
+    const oldest = await Promise.all(
+      lanes.map(async (lane) => {
+        const range = ['ZRANGEBYSCORE', lane.index, '-inf', '(+inf', 'WITHSCORES', 'LIMIT', 0, most] as const
+        const items = itemsOf(await this.deployment.command(lane.index, [...range]))
+        // Pairs or a flat list, by the version of the protocol.
+        const found = pairsOf(items.flatMap((item) => (Array.isArray(item) ? item : [item])))
+        return found.map(([id, score]) => ({ id: textOf(id), score: Number(textOf(score)), lane }))
+      }),
+    )
+    const all = oldest.flat().sort((a, b) => a.score - b.score)
+    for (const { id, lane } of all.slice(0, most)) await new Handle(id, lane, this).remove()
+  }
+
   /** A client that lives for long does not keep every result it ever had. */
   async #forgetOld(): Promise<void> {
+    const { keepMs = retentionMs } = this.#options.jobs
     for (const [id, { lane, endedAt }] of this.#kept) {
-      if (endedAt !== undefined && performance.now() - endedAt > retentionMs) await new Handle(id, lane, this).remove()
+      if (endedAt !== undefined && performance.now() - endedAt > keepMs) await new Handle(id, lane, this).remove()
     }
   }
 

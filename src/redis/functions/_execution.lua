@@ -158,7 +158,8 @@ local function finish(x, events, state, failure)
       redis.call('PEXPIRE', fields[3], ttl)
     end
   end
-  redis.call('ZADD', fields[4], now + ttl, fields[1])
+  -- Of local work the client keeps the keys alive, so it is listed for as long as any other.
+  redis.call('ZADD', fields[4], now + tonumber(fields[2]), fields[1])
   redis.call('XADD', events, 'MAXLEN', '~', 1000, '*', 'x', fields[1], 'state', state)
   redis.call('PEXPIRE', events, lease > 0 and lease or math.max(ttl, 60000))
   if redis.call('XLEN', fields[6]) == 0 then
