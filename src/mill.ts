@@ -137,9 +137,12 @@ export class Mill extends Readers implements AsyncDisposable {
     return this.#deployment.topology
   }
 
-  /** Process ids of this mill's own executors, and of those that run a task now. */
+  /** Process ids of this mill's own executors (and of the hosts of its triggers), and of those that run a task now. */
   get executors(): { readonly pids: readonly number[]; readonly busy: readonly number[] } {
-    return { pids: this.#worker?.executorPids ?? [], busy: this.#worker?.busyPids ?? [] }
+    return {
+      pids: [...(this.#worker?.executorPids ?? []), ...(this.#service?.hostPids ?? [])],
+      busy: this.#worker?.busyPids ?? [],
+    }
   }
 
   /**

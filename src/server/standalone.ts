@@ -314,6 +314,8 @@ function configuration(setup: Setup, socket?: string): string {
     appendonly: aof ? 'yes' : 'no',
     appendfsync: 'everysec',
     'repl-diskless-sync-delay': '0',
+    // What taps of key triggers may miss and still go on.
+    'repl-backlog-size': '64mb',
     // Ending does not wait for replicas that may be ending too.
     'shutdown-timeout': '0',
   }

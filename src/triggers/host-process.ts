@@ -31,6 +31,8 @@ export class HostProcess {
   #killedFor: { code: 'EXECUTION_TIMEOUT' | 'EXECUTION_MEMORY'; message: string; late?: string } | undefined
   #closing = false
   gone = false
+  /** It came up and took orders. */
+  wasReady = false
 
   constructor(setup: Omit<HostSetup, 'type' | 'scratch'>, scratch: string, memoryMb: number, events: HostEvents) {
     this.#events = events
@@ -55,7 +57,10 @@ export class HostProcess {
       })
     })
     child.on('error', () => undefined)
-    child.on('message', (message: FromHost) => events.heard(message))
+    child.on('message', (message: FromHost) => {
+      if (message.type === 'ready') this.wasReady = true
+      else events.heard(message)
+    })
     this.send({ ...setup, type: 'setup', scratch })
   }
 

@@ -287,7 +287,8 @@ export class TriggerService {
         if (alone === undefined) past.suspects = [...past.suspects, suspects].slice(-mostSuspects)
         else past.culprits = [...past.culprits, { field: alone, failure: { ...failure, worker } }].slice(-mostSuspects)
       }
-      if (running.length === 0) this.#delay(past)
+      // The start of a process is delay enough, unless it does not even come up.
+      if (!host.wasReady) this.#delay(past)
     }
     await this.#release(lost.map(([, { granted }]) => granted))
     this.#tellIdle()
