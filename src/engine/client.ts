@@ -285,6 +285,7 @@ export class EngineClient implements ExecutionEngine, HandleHost {
     this.#closed = true
     clearInterval(this.#keeper)
     for (const unlisten of this.#unlisten) unlisten()
+    await this.#trimming
     if (this.#options.local) await this.#removeAll()
     for (const execution of [...this.#waiting.keys()]) this.#sign(execution)
   }
