@@ -58,7 +58,7 @@ export class ExecutorProcess {
     this.#positionFile = openSync(path, 'w+', 0o600)
     unlinkSync(path)
     const child = fork(entryPoint(), [], {
-      execArgv: [`--max-semi-space-size=${youngGenerationMb}`, '--enable-source-maps'],
+      execArgv: [`--max-semi-space-size=${youngGenerationMb}`],
       serialization: 'advanced',
       // The position file is descriptor 4, as the executor expects.
       stdio: ['ignore', 'inherit', 'inherit', 'ipc', this.#positionFile],
