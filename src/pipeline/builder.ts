@@ -26,6 +26,7 @@ import { repartition } from './operations/repartition.ts'
 import { sort, sortBy } from './operations/sort.ts'
 import { split } from './operations/split.ts'
 import { topK } from './operations/top-k.ts'
+import { window } from './operations/window.ts'
 import { words } from './operations/words.ts'
 import { checkFunction, checkInteger, checkOneOf, checkOptions, checkString, refuse } from './options.ts'
 import type { FileSinkOptions, Pipeline, PipelineSink, RunOptions, SinkOptions, SkipOptions, With } from './pipeline.ts'
@@ -38,6 +39,7 @@ import { addToSortedSet, replaceSortedSet } from './sinks/sorted-set.ts'
 import { toStream } from './sinks/stream.ts'
 import { write } from './sinks/write.ts'
 import { callSite } from './site.ts'
+import { durationOf } from './times.ts'
 import type { RegisterOptions, Trigger } from './trigger.ts'
 
 type Operation = LocalDefinition | GlobalDefinition
@@ -108,6 +110,16 @@ class PipelineBuilder {
   accumulate(init: unknown, f: unknown): PipelineBuilder {
     checkFunction('accumulate', f)
     return this.#add(accumulate, null, init, f)
+  }
+
+  window(options: { readonly tumbling?: unknown; readonly by?: unknown; readonly lateMs?: unknown }): PipelineBuilder {
+    checkOptions('window', options, ['tumbling', 'by', 'lateMs'])
+    const { by, lateMs = 0 } = options
+    const tumbling = durationOf('window', 'tumbling', options.tumbling, 1)
+    checkInteger('window', lateMs, 0, 'lateMs to be a whole number of at least 0')
+    if (by === undefined) return this.#add(window, { tumbling, lateMs, by: false })
+    checkFunction('window', by, 'by to be a function')
+    return this.#add(window, { tumbling, lateMs, by: true }, by)
   }
 
   split(separator: unknown): PipelineBuilder {

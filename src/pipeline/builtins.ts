@@ -22,6 +22,7 @@ import { repartition } from './operations/repartition.ts'
 import { sort, sortBy } from './operations/sort.ts'
 import { split } from './operations/split.ts'
 import { topK } from './operations/top-k.ts'
+import { window } from './operations/window.ts'
 import { words } from './operations/words.ts'
 import { keyEvents, schedule } from './readers/events.ts'
 import { files } from './readers/files.ts'
@@ -50,6 +51,7 @@ const all: readonly Definition[] = [
   flatMap,
   filter,
   forEach,
+  window,
   accumulate,
   localGroupBy,
   split,

@@ -109,6 +109,17 @@ export interface Pipeline<T, W extends With = readonly []> {
   /** Folds each split into one record, nothing for an empty split. Depends on the splits. */
   accumulate<A>(init: Initial<A>, f: (accumulator: A, record: T, ...values: W) => A | PromiseLike<A>): Pipeline<A, W>
 
+  /**
+   * What follows sees the events of one span of time together, once it is over: `tumbling` is its length ('10s' or
+   * milliseconds). By arrival, or by the time (milliseconds or a Date) that `by` gives: a window then ends when an event is seen
+   * that is `lateMs` (default 0) beyond its end; what comes later still is left out. For register() only, with concurrency 1.
+   */
+  window(options: {
+    readonly tumbling: string | number
+    readonly by?: (record: T, ...values: W) => number | Date
+    readonly lateMs?: number
+  }): Pipeline<T, W>
+
   /** `String.split`: empty strings are kept. */
   split(this: Pipeline<string, W>, separator: string): Pipeline<string, W>
   /** Runs of characters that are not white space. */

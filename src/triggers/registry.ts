@@ -8,7 +8,7 @@ import { PlanError, TriggerError } from '../errors.ts'
 import { refuse } from '../pipeline/options.ts'
 import type { KeyEventsOptions, ScheduleOptions } from '../pipeline/readers/events.ts'
 import { stagesOf, type Description } from '../pipeline/plan.ts'
-import { encodeProgram } from '../pipeline/program.ts'
+import { encodeProgram, type StageProgram } from '../pipeline/program.ts'
 import type { RegisterOptions, Trigger, TriggerKind, TriggerStatus } from '../pipeline/trigger.ts'
 import { itemsOf, numberOf, textOf } from '../redis/replies.ts'
 import { findStreams } from './host/streams.ts'
@@ -75,6 +75,7 @@ export class Triggers {
   async registerPipeline(description: Description, options: RegisterOptions): Promise<Trigger> {
     const { name, options: given } = description.reader
     const { stages, functions, labels } = stagesOf(description)
+    checkWindow(stages, options)
     const registration = {
       options,
       program: encodeProgram({ strict: true, stages }),
@@ -207,6 +208,16 @@ export class Triggers {
       if (!String(error).includes('BUSYGROUP')) throw error
     }
   }
+}
+
+/** A window gathers in one place, in front of everything else that gathers. */
+function checkWindow(stages: readonly StageProgram[], { concurrency = 1 }: RegisterOptions): void {
+  const windows = stages.flatMap(({ local }, stage) => local.filter(({ name }) => name === 'window').map(() => stage))
+  if (windows.length === 0) return
+  if (windows.length > 1 || windows[0] !== 0) {
+    throw new PlanError('PLAN_OPTION', 'register: expected one window(...), in front of operations that gather')
+  }
+  if (concurrency !== 1) refuse('register', 'concurrency 1 with a window', concurrency)
 }
 
 function ignoreUnknown(error: unknown): undefined {

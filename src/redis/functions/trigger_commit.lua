@@ -1,9 +1,11 @@
 -- Commits events of a trigger: at most once, whoever tries. The acknowledgement decides; all else follows in the same call.
 -- Keys: stream, then of the home: fences, counters, retries, due times, dead letters, outboxes.
--- Args: 1 group, 2 field of the fence, 3 fence, 4 'new' or 'again' (ids are fields of the retries), 5 '1' to delete entries,
+-- Args: 1 group, 2 field of the fence, 3 fence, 4 'new', 'again' or 'closed' (a window's
+--       end): ids are then fields of the retries, 5 '1' to delete entries,
 --       6 events, 7 of them that succeeded, 8 latest error (JSON or ''), 9 outbox ('' none), 10 its name, 11 effects
 --       (MessagePack: index into the ids from 1, or a field; command; ...), 12 number of ids n,
---       ids, then for each failed event: its field, attempts, delay ms (-1: dead letter), its record.
+--       ids, then for each failed event: its field, attempts, delay ms (-1: dead letter; '@'
+--       and a time of its own), its record.
 -- Returns { acknowledged, effects applied, effects that failed }; { 0 } where the ids are others' or settled; { -1 } where a
 -- later holder has the seat. Work: the effects and ids given (the caller sends at most a thousand of each).
 local function trigger_commit(keys, args)
@@ -12,7 +14,7 @@ local function trigger_commit(keys, args)
     return { -1 }
   end
   local count = tonumber(args[12])
-  local again = args[4] == 'again'
+  local again = args[4] ~= 'new'
   local acked = 0
   for first = 13, 12 + count, 5000 do
     local last = math.min(12 + count, first + 4999)
@@ -37,11 +39,12 @@ local function trigger_commit(keys, args)
   local later = 0
   for i = 13 + count, #args, 4 do
     local delay = tonumber(args[i + 2])
-    if delay < 0 then
+    local at = string.match(args[i + 2], '^@(%d+)$')
+    if not at and delay < 0 then
       redis.call('HSET', letters, args[i], 'R' .. args[i + 1] .. ' ' .. now .. ' ' .. args[i + 3])
     else
       redis.call('HSET', retries, args[i], args[i + 1] .. ' ' .. args[i + 3])
-      redis.call('ZADD', due, now + delay, args[i])
+      redis.call('ZADD', due, at or now + delay, args[i])
       later = later + 1
     end
   end
@@ -86,9 +89,9 @@ local function trigger_commit(keys, args)
   if args[9] ~= '' then
     redis.call('HSET', keys[7], args[10], args[9])
   end
-  if again then
+  if args[4] == 'again' then
     redis.call('HINCRBY', counters, 'retries', args[6])
-  else
+  elseif args[4] == 'new' then
     redis.call('HINCRBY', counters, 'events', args[6])
   end
   -- Those of an outbox succeed when it is applied.

@@ -7,6 +7,7 @@ import { builtins } from '../../pipeline/builtins.ts'
 import { defineReader, type Definition, type ReadBatch, type RunContext, type Step } from '../../pipeline/define.ts'
 import { failureOf } from '../../pipeline/failures.ts'
 import { Chain } from '../../pipeline/fusion.ts'
+import { window, type WindowStep } from '../../pipeline/operations/window.ts'
 import type { StageProgram, StepProgram } from '../../pipeline/program.ts'
 import { StageTask } from '../../pipeline/stage-task.ts'
 import { closeValues, loadValues } from '../../pipeline/values.ts'
@@ -21,6 +22,8 @@ export interface BatchOutcome {
   readonly together: readonly Command[]
   /** What the last function gave for each event: of calls. */
   readonly results: unknown[]
+  /** Until when each event waits for others of its window, in milliseconds since the epoch. */
+  readonly waits?: readonly (number | undefined)[]
 }
 
 export interface BatchProgramOptions {
@@ -28,6 +31,14 @@ export interface BatchProgramOptions {
   readonly stages: readonly StageProgram[]
   readonly program: Program
   readonly environment: Environment
+}
+
+type WindowTime = (value: unknown, values: unknown) => unknown
+
+interface Windowing {
+  readonly step: WindowStep
+  readonly by: WindowTime
+  readonly values: unknown
 }
 
 interface Bound {
@@ -44,6 +55,7 @@ export class BatchProgram {
   #sink: ((value: unknown) => readonly Command[]) | undefined
   #sinkCall!: StepProgram
   #keepsResults = false
+  #window: Windowing | undefined
   /** What runs over whole batches. */
   #rest: readonly StageProgram[] = []
   #failures = new Map<number, Failure>()
@@ -97,6 +109,12 @@ export class BatchProgram {
       const call = first.local[at] as StepProgram
       const definition = this.#definition(call)
       if (definition.kind !== 'local') break
+      if (definition === window) {
+        const [by] = this.#functions(call)
+        this.#window = { step: call.options as WindowStep, by: by as WindowTime, values: this.#valuesOf(call) }
+        at += 1
+        break
+      }
       const step = definition.step(call.options, this.#functions(call), this.#context(call))
       if (step.shape === 'gather') break
       bound.push({ step, values: this.#valuesOf(call), call })
@@ -104,7 +122,12 @@ export class BatchProgram {
     const { target } = first
     this.#sinkCall = target.kind === 'result' ? first.source.call : target.call
     const sink = target.kind === 'effects' ? this.#definition(target.call) : undefined
-    if (at === first.local.length && others.length === 0 && (target.kind === 'result' || sink?.kind === 'sink')) {
+    if (
+      this.#window === undefined &&
+      at === first.local.length &&
+      others.length === 0 &&
+      (target.kind === 'result' || sink?.kind === 'sink')
+    ) {
       if (sink?.kind === 'sink' && target.kind === 'effects') {
         const { call } = target
         const functions = this.#functions(call)
@@ -169,6 +192,46 @@ export class BatchProgram {
     for (const origin of failures.keys()) effects[origin] = undefined
     const together = this.#rest.length > 0 ? await this.#runRest(records.length) : []
     return { failures, effects, together, results }
+  }
+
+  /** How events are put into windows, if they are. */
+  get window(): WindowStep | undefined {
+    return this.#window?.step
+  }
+
+  /**
+   * Finds the windows of events: `waits`. What came too late, or does not get as far as window(), waits for nothing.
+   * @param arrivals in milliseconds since the epoch
+   * @param mark the latest time of an event that was seen before; gives that of now
+   */
+  async assign(
+    records: readonly unknown[],
+    arrivals: readonly number[],
+    mark: number,
+  ): Promise<BatchOutcome & { readonly mark: number; readonly late: number }> {
+    const { step, by, values } = this.#window as Windowing
+    const failures = (this.#failures = new Map<number, Failure>())
+    this.#values = []
+    this.#origins = []
+    const running = this.#chain.run(records, 0, records.length)
+    if (running !== undefined) await running
+    const waits = new Array<number | undefined>(records.length)
+    let latest = mark
+    let late = 0
+    for (const [i, value] of this.#values.entries()) {
+      const origin = this.#origins[i] as number
+      if (failures.has(origin) || waits[origin] !== undefined) continue
+      try {
+        const time = step.by ? timeOf(by(value, values)) : (arrivals[origin] as number)
+        latest = Math.max(latest, time)
+        const end = (Math.floor(time / step.tumbling) + 1) * step.tumbling + step.lateMs
+        if (step.by && end <= mark) late += 1
+        else waits[origin] = end
+      } catch (thrown) {
+        failures.set(origin, this.#failure(this.#sinkCall, thrown, value))
+      }
+    }
+    return { failures, effects: [], together: [], results: [], waits, mark: latest, late }
   }
 
   async #runRest(count: number): Promise<readonly Command[]> {
@@ -239,4 +302,10 @@ export class BatchProgram {
     }
     this.#loaded.clear()
   }
+}
+
+function timeOf(value: unknown): number {
+  const time = value instanceof Date ? value.getTime() : value
+  if (typeof time === 'number' && Number.isFinite(time) && time >= 0) return time
+  throw new PlanError('PLAN_RECORD', `window: expected by to give milliseconds or a Date, got a ${typeof value}`)
 }

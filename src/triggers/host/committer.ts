@@ -112,6 +112,16 @@ export class Committer {
   #addEvent(batch: EventBatch, i: number, outcome: BatchOutcome, unit: Unit, slot: number): void {
     const { answer } = this.#options
     unit.events += 1
+    const until = outcome.waits?.[i]
+    if (until !== undefined && !outcome.failures.has(i)) {
+      unit.failed.push(
+        batch.field(i),
+        0,
+        `@${Math.ceil(until)}`,
+        packPlain({ event: batch.kept(i) } satisfies KeptEvent),
+      )
+      return
+    }
     const commands = outcome.effects[i]
     let failure = outcome.failures.get(i)
     if (failure === undefined && commands !== undefined) failure = this.#refusal(commands)
@@ -197,7 +207,16 @@ export class Committer {
         'trigger_commit',
         [stream, home.fences, home.counters, home.retries, home.due, home.letters, home.outboxes],
         [
-          ...[group, fenceField(stream), fence, mode, deletes ? '1' : '', unit.events, unit.ok, unit.error],
+          ...[
+            group,
+            fenceField(stream),
+            fence,
+            batch.closes === true ? 'closed' : mode,
+            deletes ? '1' : '',
+            unit.events,
+            unit.ok,
+            unit.error,
+          ],
           ...[box, boxName, effects, unit.ids.length, ...unit.ids, ...unit.failed],
         ],
       ),

@@ -16,6 +16,8 @@ export interface EventBatch {
   readonly home: HomeKeys
   /** `again`: these were tried before and lie in the retries. */
   readonly mode: 'new' | 'again'
+  /** These waited for the end of their window. */
+  readonly closes?: boolean
   /** What acknowledges each event: the entry's id, or the retry's field. Events of one entry follow each other. */
   readonly ids: readonly string[]
   /** What the functions get. */

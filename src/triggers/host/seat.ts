@@ -18,7 +18,7 @@ import type { Schedule } from '../sources/schedule.ts'
 import type { EventSource } from '../sources/source.ts'
 import type { BatchOutcome, BatchProgram } from './batch-program.ts'
 import { Committer, FencedError } from './committer.ts'
-import { unpackPlain, type EventBatch, type KeptEvent } from './event-batch.ts'
+import { timeOf, unpackPlain, type EventBatch, type KeptEvent } from './event-batch.ts'
 import { Feed, type RawBatch } from './feed.ts'
 import type { Gate } from './gate.ts'
 import { KeyTap, type KeysDescription } from './key-tap.ts'
@@ -71,6 +71,8 @@ export class Seat {
   #lookAt = Infinity
   #lookPending = false
   #failed: Error | undefined
+  /** Windows by event time: the latest time that was seen. */
+  #mark = 0
   readonly #took: number[] = []
   #tookAt = 0
   #tookNew = false
@@ -404,6 +406,10 @@ export class Seat {
     await this.#loadHomes()
     for (const home of this.#homes.values()) {
       await this.#outboxes.drain(home)
+      if (this.#options.program.window !== undefined) {
+        await this.#closeWindows(home)
+        continue
+      }
       const now = await this.#serverNow(home)
       const range = ['ZRANGE', home.due, '-inf', now, 'BYSCORE', 'LIMIT', 0, dueAtOnce]
       const due = itemsOf(await deployment.command(home.due, range)).map(textOf)
@@ -411,6 +417,45 @@ export class Seat {
       for (let i = 0; i < mine.length; i += trigger.batch) await this.#retry(home, mine.slice(i, i + trigger.batch))
       const first = itemsOf(await deployment.command(home.due, ['ZRANGE', home.due, 0, 0, 'WITHSCORES']))[0]
       if (first !== undefined) this.#lookIn(Math.max(100, numberOf(itemsOf(first)[1]) - now))
+    }
+  }
+
+  /** Puts events into their windows: they wait among the retries. */
+  async #assign(batch: EventBatch): Promise<void> {
+    const { gate, program, running, trigger, deployment } = this.#options
+    const leave = await gate.enter(false)
+    running({ suspects: suspectsOf(batch), since: Date.now(), timeoutMs: trigger.timeoutMs })
+    const outcome = await program.assign(batch.records, batch.ids.map(timeOf), this.#mark).finally(() => {
+      running(undefined)
+      leave()
+    })
+    await this.#committing
+    if (this.#failed !== undefined) return
+    await (this.#committing = this.#commit(batch, outcome))
+    this.#mark = outcome.mark
+    const { counters } = batch.home
+    if (outcome.late > 0) await deployment.command(counters, ['HINCRBY', counters, 'late', outcome.late])
+    if (program.window?.by === true) await deployment.command(counters, ['HSET', counters, 'mark', outcome.mark])
+    this.#look()
+  }
+
+  /** Processes every window that is over, each as one batch. */
+  async #closeWindows(home: HomeKeys): Promise<void> {
+    const { deployment, program } = this.#options
+    if (program.window?.by === true && this.#mark === 0) {
+      this.#mark = numberOf(await deployment.command(home.counters, ['HGET', home.counters, 'mark']))
+    }
+    while (!this.#stop.signal.aborted) {
+      const first = itemsOf(await deployment.command(home.due, ['ZRANGE', home.due, 0, 0, 'WITHSCORES']))[0]
+      if (first === undefined) return
+      const end = numberOf(itemsOf(first)[1])
+      const now = program.window?.by === true ? this.#mark : await this.#serverNow(home)
+      if (end > now) {
+        if (program.window?.by !== true) this.#lookIn(Math.max(1, end - now))
+        return
+      }
+      const fields = itemsOf(await deployment.command(home.due, ['ZRANGE', home.due, end, end, 'BYSCORE'])).map(textOf)
+      await this.#retry(home, fields)
     }
   }
 
@@ -425,7 +470,8 @@ export class Seat {
   }
 
   async #retry(home: HomeKeys, fields: readonly string[]): Promise<void> {
-    const { deployment, source } = this.#options
+    const { deployment, source, program } = this.#options
+    const windowed = program.window !== undefined
     const values = itemsOf(await deployment.command(home.retries, ['HMGET', home.retries, ...fields], { binary: true }))
     const byStream = new Map<string, { field: string; attempts: number; event: unknown }[]>()
     for (const [i, value] of values.entries()) {
@@ -434,7 +480,8 @@ export class Seat {
       const field = fields[i] as string
       const { event } = unpackPlain(value.subarray(space + 1)) as KeptEvent
       const retry = { field, attempts: Number(value.toString('latin1', 0, space)), event }
-      const { stream } = eventNameOf(field)
+      // A window is of all streams together.
+      const stream = windowed ? eventNameOf(fields[0] as string).stream : eventNameOf(field).stream
       const list = byStream.get(stream)
       if (list === undefined) byStream.set(stream, [retry])
       else list.push(retry)
@@ -446,8 +493,11 @@ export class Seat {
         stream,
         home,
         mode: 'again',
+        closes: windowed && retries.every(({ attempts }) => attempts === 0),
         ids: retries.map(({ field }) => field),
-        records: retries.map(({ field, event }) => source.record(stream, eventNameOf(field).id, event)),
+        records: retries.map(({ field, event }) =>
+          source.record(eventNameOf(field).stream, eventNameOf(field).id, event),
+        ),
         field: (i) => retries[i]?.field ?? '',
         kept: (i) => retries[i]?.event,
         attempts: (i) => retries[i]?.attempts ?? 0,
@@ -458,6 +508,7 @@ export class Seat {
 
   async #process(batch: EventBatch): Promise<void> {
     await this.#options.source.prepare?.(batch.records)
+    if (this.#options.program.window !== undefined && batch.mode === 'new') return this.#assign(batch)
     const outcome = this.#isSuspect(batch) ? await this.#runAlone(batch) : await this.#run(batch)
     if (outcome === undefined) return
     await this.#committing

@@ -1,0 +1,73 @@
+// Windows: what follows sees the events of one span of time together, once it is over.
+import { afterEach, expect, it } from 'vitest'
+import { connect, type Mill } from '../../src/index.ts'
+import { flush, standalone, until } from '../fixtures/servers.ts'
+
+const open: Mill[] = []
+afterEach(async () => {
+  await Promise.all(open.splice(0).map((mill) => mill.close()))
+  await flush()
+})
+const start = async (): Promise<Mill> => {
+  const mill = await connect((await standalone()).url, { executors: 1, leaseMs: 1000 })
+  open.push(mill)
+  return mill
+}
+
+it('groups by the time of events, and leaves out what is late', async () => {
+  const mill = await start()
+  const trigger = await mill
+    .stream('s')
+    .map(({ value }) => ({ at: Number(value.at), sku: value.sku ?? '' }))
+    .window({ tumbling: 1000, by: (event) => event.at, lateMs: 500 })
+    .batchGroupBy(
+      (event) => event.sku,
+      (_, events) => events.map(({ at }) => at),
+    )
+    .write(({ key, value }) => ['RPUSH', 'windows', `${key} ${value.join(' ')}`])
+    .register({ name: 'w', batch: 2 })
+  const add = async (at: number, sku = 'a'): Promise<void> => {
+    await mill.redis.xAdd('s', '*', { at: String(at), sku })
+  }
+  for (const at of [100, 900, 1100, 1499]) await add(at)
+  await until(async () => (await trigger.status()).events === 4)
+  expect(await mill.redis.lRange('windows', 0, -1)).toEqual([])
+  await add(950)
+  await add(1500)
+  await until(async () => (await mill.redis.lLen('windows')) === 1)
+  expect(await mill.redis.lRange('windows', 0, -1)).toEqual(['a 100 900 950'])
+  // Its window is over.
+  await add(999)
+  await add(5000)
+  await until(async () => (await mill.redis.lLen('windows')) === 2)
+  expect(await mill.redis.lRange('windows', 0, -1)).toEqual(['a 100 900 950', 'a 1100 1499 1500'])
+  expect(await trigger.status()).toMatchObject({ events: 8, failures: 0, retries: 0 })
+})
+
+it('groups by arrival, each event in one window, over the death of a host', async () => {
+  const mill = await start()
+  const trigger = await mill
+    .stream('s')
+    .window({ tumbling: '200ms' })
+    .count()
+    .write((count) => [
+      ['INCRBY', 'total', count],
+      ['INCR', 'windows'],
+    ])
+    .register({ name: 'w' })
+  for (let i = 0; i < 10; i++) {
+    await Promise.all(Array.from({ length: 50 }, () => mill.redis.xAdd('s', '*', { a: '1' })))
+    if (i === 5) for (const pid of mill.executors.pids) process.kill(pid, 'SIGKILL')
+  }
+  await until(async () => (await trigger.status()).successes === 500)
+  expect(await mill.redis.get('total')).toBe('500')
+  expect(Number(await mill.redis.get('windows'))).toBeLessThan(100)
+})
+
+it('refuses windows that cannot be', async () => {
+  const mill = await start()
+  const windowed = mill.stream('s').window({ tumbling: '1s' })
+  await expect(windowed.count().register({ name: 'w', concurrency: 2 })).rejects.toMatchObject({ code: 'PLAN_OPTION' })
+  await expect(mill.from([1]).window({ tumbling: 1 }).run()).rejects.toThrow('window(...) is for pipelines')
+  expect(() => mill.stream('s').window({ tumbling: 'long' })).toThrow(expect.objectContaining({ code: 'PLAN_OPTION' }))
+})
