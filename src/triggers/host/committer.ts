@@ -30,6 +30,8 @@ export interface CommitterOptions {
   readonly deletes: boolean
   readonly fenceField: (stream: string) => string
   readonly fence: string
+  /** Seats of one trigger have the same fence. */
+  readonly seat: number
   /** Commands that answer for an event, whatever became of it. */
   readonly answer?: ((batch: EventBatch, i: number, outcome: BatchOutcome) => readonly Command[]) | undefined
   /** A retry is due in so many milliseconds. */
@@ -192,13 +194,13 @@ export class Committer {
 
   async #send(batch: EventBatch, unit: Unit): Promise<void> {
     if (unit.ids.length === 0) return
-    const { deployment, group, fence, fenceField, deletes, outboxes } = this.#options
+    const { deployment, group, fence, seat, fenceField, deletes, outboxes } = this.#options
     const { home, stream, mode } = batch
     const boxed = unit.far || unit.commands > 2 * mostCommands
     const box = boxed ? packPlain([unit.ok, ...named(unit, batch)]) : ''
     // Names of outboxes sort by the time they were made.
     const boxName = boxed
-      ? `${Date.now().toString(36).padStart(9, '0')}.${fence}.${String(this.#boxes++).padStart(9, '0')}`
+      ? `${Date.now().toString(36).padStart(9, '0')}.${fence}.${seat}.${String(this.#boxes++).padStart(9, '0')}`
       : ''
     const effects = boxed || unit.effects.length === 0 ? '' : packPlain(unit.effects)
     const newest = unit.ids.at(-1) as string

@@ -92,6 +92,7 @@ export class Seat {
       trigger,
       deletes: options.source.deletes,
       fence: order.fence,
+      seat: order.seat,
       fenceField: (stream) => this.#fenceField(stream),
       answer: options.answer,
       retryIn: (ms) => this.#lookIn(ms + 1),
