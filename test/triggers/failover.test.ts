@@ -45,8 +45,7 @@ it('goes on with the new primary: streams exactly, keys with at most a gap', { t
   await mill.redis.set(`{${tag}}k3`, 'later')
   await until(async () => (await seen()).some(({ key }) => key === `{${tag}}k3`))
   const events = (await seen()).map(({ event, value }) => (event === 'gap' ? event : value))
-  expect(events[0]).toBe('before')
-  expect(events.at(-1)).toBe('later')
-  expect(events.filter((each) => each === 'gap').length).toBeLessThanOrEqual(1)
-  if (!events.includes('gap')) expect(events).toEqual(['before', 'after', 'later'])
+  // A replica that was behind has no common history with the tap: then it is one gap, which may hide the write after it.
+  const exact = ['before', 'after', 'later']
+  expect([exact, ['before', 'gap', 'after', 'later'], ['before', 'gap', 'later']]).toContainEqual(events)
 })

@@ -33,6 +33,21 @@ export interface TapOptions {
   readonly trouble: (what: string, error: unknown) => void
 }
 
+/** The names that are no writes, by their length: most commands are told by that alone. */
+const frames: Readonly<Record<number, readonly string[]>> = {
+  4: ['EXEC', 'PING'],
+  5: ['MULTI'],
+  6: ['SELECT'],
+  8: ['REPLCONF'],
+}
+
+function frameOf(name: Buffer): string {
+  const names = frames[name.length]
+  if (names === undefined) return ''
+  const text = name.toString('latin1').toUpperCase()
+  return names.includes(text) ? text : ''
+}
+
 /** Runs until its signal aborts, or until the server refuses replicas (CONNECT_PERMISSION), or `take` throws. */
 export async function runTap(options: TapOptions): Promise<void> {
   const { url, signal, take } = options
@@ -69,7 +84,7 @@ export async function runTap(options: TapOptions): Promise<void> {
           },
           commands: async (commands, position) => {
             for (const command of commands) {
-              const name = (command[0] as Buffer).toString('latin1').toUpperCase()
+              const name = frameOf(command[0] as Buffer)
               if (name === 'SELECT') database = Number((command[1] as Buffer).toString())
               else if (name === 'MULTI') open = []
               else if (name === 'EXEC') {

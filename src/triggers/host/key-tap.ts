@@ -53,6 +53,8 @@ function positionOf(text: string): TapState | undefined {
 export class KeyTap {
   readonly #options: KeyTapOptions
   readonly #matches: (key: string) => boolean
+  /** What every key that matches begins with. */
+  readonly #prefix: Buffer
   readonly #own: RegExp
   readonly #ownPrefix: string
   readonly #taps = new Map<string, Promise<void>>()
@@ -63,6 +65,7 @@ export class KeyTap {
     this.#options = options
     const { description, namespace, name } = options
     this.#matches = matcherOf(description.pattern)
+    this.#prefix = Buffer.from(/^[^*?[\\]*/.exec(description.pattern)?.[0] ?? '')
     this.#ownPrefix = `${namespace}:{`
     const escaped = `${namespace}:{X}:trigger:${name}:`.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')
     this.#own = new RegExp(`^${escaped.replace('X', '[^}]+')}`)
@@ -131,7 +134,11 @@ export class KeyTap {
       signal,
       trouble,
       take: async (writes, state, gap) => {
-        const events = writes.flatMap((write) => this.#eventsOf(write))
+        const events: KeptKeyEvent[] = []
+        for (const write of writes) {
+          const found = this.#eventsOf(write)
+          if (found.length > 0) events.push(...found)
+        }
         const now = performance.now()
         foreign ||= writes.some(({ commands }) => commands.some((command) => !this.#isGearmills(command[1])))
         // What Gearmill itself writes moves nothing: the note of a position is a write, too.
@@ -185,17 +192,27 @@ export class KeyTap {
 
   #eventsOf({ database, commands }: TappedWrite): KeptKeyEvent[] {
     const { db, includeOwn } = this.#options.description
-    if (db !== undefined && db !== database) return []
+    if (db !== undefined && db !== database) return none
+    if (!commands.some((command) => this.#mayMatch(command))) return none
     // A commit of this trigger changes its counters in the same transaction.
-    if (!includeOwn && commands.length > 1 && commands.some((command) => this.#isOwn(command[1]))) return []
+    if (!includeOwn && commands.length > 1 && commands.some((command) => this.#isOwn(command[1]))) return none
     const events: KeptKeyEvent[] = []
     for (const command of commands) {
+      if (!this.#mayMatch(command)) continue
       for (const change of changesOf(command)) {
         const event = this.#eventOf(change, command, database)
         if (event !== undefined) events.push(event)
       }
     }
     return events
+  }
+
+  /** Most writes are of other keys: no argument begins as the pattern does. */
+  #mayMatch(command: readonly Buffer[]): boolean {
+    const prefix = this.#prefix
+    if (prefix.length === 0 || command.length < 2) return true
+    for (let i = 1; i < command.length; i++) if (startsWith(command[i] as Buffer, prefix)) return true
+    return false
   }
 
   #isGearmills(key: Buffer | undefined): boolean {
@@ -277,6 +294,14 @@ export class KeyTap {
     )
     if (numberOf(added) < 0) throw new FencedError()
   }
+}
+
+const none: KeptKeyEvent[] = []
+
+function startsWith(bytes: Buffer, prefix: Buffer): boolean {
+  if (bytes.length < prefix.length) return false
+  for (let i = 0; i < prefix.length; i++) if (bytes[i] !== prefix[i]) return false
+  return true
 }
 
 function gapEvent(): KeptKeyEvent {
