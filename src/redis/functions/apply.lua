@@ -2,13 +2,18 @@
 -- the next one, and what failed so far, until the task has been committed. A server that went back in time has forgotten
 -- marker and effects together: the applier is told which chunk is next.
 -- Keys: marker, x where it lies in the marker's slot (a late call is then refused when the task is committed).
--- Args: chunk, field of x that says the task is frozen, marker ttl ms, cluster (1: look at each key first, because the
+-- Args: chunk, field of x that says the task is frozen (without x: the time in ms after which the call comes too late, or
+--       anything else), marker ttl ms, cluster (1: look at each key first, because the
 --       slot may be migrating), number of records to skip, record and reason of each, then the effects as run_effects takes them.
 -- Returns { applied, failed records ... as record, letter }, the stored reply where the chunk was applied before; { -1 }
--- where the task is committed; { -2, next chunk } where chunks before this one are missing. Work: the effects given (the caller sends what takes at most 2 ms).
+-- where the task is committed or the call comes too late; { -2, next chunk } where chunks before this one are missing. Work: the effects given (the caller sends what takes at most 2 ms).
 local function apply(keys, args)
   local marker, chunk = keys[1], tonumber(args[1])
   if keys[2] and redis.call('HEXISTS', keys[2], args[2]) == 0 then
+    return { -1 }
+  end
+  local deadline = not keys[2] and tonumber(args[2])
+  if deadline and now_ms() > deadline then
     return { -1 }
   end
   local next = tonumber(redis.call('HGET', marker, 'n') or '0')

@@ -10,7 +10,8 @@ local function trigger_replay(keys, args)
       redis.call('HDEL', keys[1], field)
       taken = taken + 1
       if outbox ~= '' then
-        redis.call('HSET', keys[4], field, outbox)
+        -- A name of its own: markers of an earlier replay of the same field may still be there.
+        redis.call('HSET', keys[4], now_ms() .. '.' .. field, outbox)
       else
         local record = string.match(letter, '^R%d+ %d+ (.*)$')
         redis.call('HSET', keys[2], field, '0 ' .. record)

@@ -19,8 +19,13 @@ import { unpackPlain } from './event-batch.ts'
 const chunkCommands = 400
 const chunkBytes = 64 * 1024
 const chunkArguments = 2000
-/** Markers outlive any stalled applier. */
-const markerMs = 24 * 60 * 60 * 1000
+/**
+ * Several appliers may read one outbox; when one has settled it, a marker in another slot is all that keeps the others
+ * from applying it again. So calls to other slots come too late after `applyMs`, and markers outlive that by far more than
+ * clocks differ, but not for ever: there is one for each outbox.
+ */
+const applyMs = 60_000
+const markerMs = 10 * 60_000
 const mostRewinds = 100
 
 interface Chunk {
@@ -57,6 +62,7 @@ export class Outboxes {
   }
 
   async #apply(home: HomeKeys, name: string): Promise<'done' | 'again'> {
+    const deadline = Date.now() + applyMs
     const bytes = await this.#deployment.command(home.outboxes, ['HGET', home.outboxes, name], { binary: true })
     if (!Buffer.isBuffer(bytes)) return 'done'
     const [done, ...list] = unpackPlain(bytes) as [number, ...unknown[]]
@@ -84,7 +90,7 @@ export class Outboxes {
           for (const chunk of chunks) {
             const next = applied.get(slot) ?? 0
             applied.set(slot, next + 1)
-            const reply = itemsOf(await this.#call(home, name, chunk, next, letters))
+            const reply = itemsOf(await this.#call(home, name, chunk, next, letters, deadline))
             const count = numberOf(reply[0])
             if (count < 0) return count
             for (let i = 1; i + 1 < reply.length; i += 2) note(letters, numberOf(reply[i]), reply[i + 1] as Buffer)
@@ -98,12 +104,9 @@ export class Outboxes {
     const failed = [...letters].flatMap(([record, letter]) => [fields[record] as string, encodeLetter(letter)])
     const keys = [home.outboxes, home.letters, home.counters]
     await this.#deployment.call('trigger_settle', keys, [name, done, ...failed])
-    await Promise.all(
-      [...applied.keys()].map((slot) => {
-        const marker = this.#marker(home, slot, name)
-        return this.#deployment.command(marker, ['UNLINK', marker])
-      }),
-    )
+    // Beside the outbox a late call finds that it is settled, without a marker.
+    const near = `${home.outboxes}:${name}`
+    await this.#deployment.command(near, ['UNLINK', near])
     return 'done'
   }
 
@@ -148,15 +151,23 @@ export class Outboxes {
     return !this.#deployment.topology.cluster || this.#deployment.slotOf(home.outboxes) === slot
   }
 
-  #call(home: HomeKeys, name: string, chunk: Chunk, number: number, letters: ReadonlyMap<number, Letter>) {
+  #call(
+    home: HomeKeys,
+    name: string,
+    chunk: Chunk,
+    number: number,
+    letters: ReadonlyMap<number, Letter>,
+    deadline: number,
+  ) {
     const marker = this.#marker(home, chunk.slot, name)
     const skips = [...chunk.records].flatMap((record) => {
       const letter = letters.get(record)
       return letter === undefined ? [] : [record, letter.reason]
     })
     const cluster = this.#deployment.topology.cluster ? 1 : 0
-    const keys = this.#isNear(home, chunk.slot) ? [marker, home.outboxes] : [marker]
-    const args = [number, name, markerMs, cluster, skips.length / 2, ...skips, ...chunk.arguments]
+    const near = this.#isNear(home, chunk.slot)
+    const keys = near ? [marker, home.outboxes] : [marker]
+    const args = [number, near ? name : deadline, markerMs, cluster, skips.length / 2, ...skips, ...chunk.arguments]
     return this.#deployment.call('apply', keys, args, { binary: true })
   }
 }
