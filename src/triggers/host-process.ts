@@ -43,7 +43,7 @@ export class HostProcess {
     this.#positionFile = openSync(path, 'w+', 0o600)
     unlinkSync(path)
     const child = fork(entryPoint(), [], {
-      execArgv: [`--max-semi-space-size=${youngGenerationMb}`, '--enable-source-maps'],
+      execArgv: [`--max-semi-space-size=${youngGenerationMb}`],
       serialization: 'advanced',
       stdio: ['ignore', 'inherit', 'inherit', 'ipc', this.#positionFile],
       // A debugger or coverage tool of the client is not meant for its hosts.
