@@ -8,6 +8,7 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { Manifest } from '../../bench/data/tweets.ts'
 import { silent } from '../../src/engine/logger.ts'
+import { textOf } from '../../src/redis/replies.ts'
 
 const megabytes = Number(process.env.GEARMILL_SOAK_MB ?? 4096)
 const filesMb = Math.min(megabytes, 512)
@@ -42,7 +43,7 @@ it.runIf(process.platform === 'linux')('counts words in bounded memory', async (
       most.server = Math.max(most.server, await serverMb())
     }
     const serverMb = async (): Promise<number> => {
-      const info = String(await mill.redis.sendCommand(['INFO', 'memory']))
+      const info = textOf(await mill.redis.sendCommand(['INFO', 'memory']))
       return Number(/used_memory:(\d+)/.exec(info)?.[1]) / 1024 ** 2
     }
     const paths = Array.from({ length: times }, (_, i) => `${folder}/${'./'.repeat(i)}*.csv`)
