@@ -47,8 +47,7 @@ export async function chaos({ seed, goesOn, kills }: ChaosOptions): Promise<Chao
           const children = await childrenOf((workers[victim] as WorkerProcess).pid)
           const child = children[random(children.length)]
           if (child === undefined) return
-          killed.executor += 1
-          process.kill(child, 'SIGKILL')
+          killed.executor += killIfThere(child)
           return
         }
         case 1: {
@@ -97,4 +96,15 @@ export async function chaos({ seed, goesOn, kills }: ChaosOptions): Promise<Chao
 async function childrenOf(pid: number): Promise<number[]> {
   const text = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '')
   return text.split(' ').filter(Boolean).map(Number)
+}
+
+/** 1, or 0 where the process ended in the meantime. */
+function killIfThere(pid: number): number {
+  try {
+    process.kill(pid, 'SIGKILL')
+    return 1
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return 0
+    throw error
+  }
 }
