@@ -23,8 +23,12 @@ describe('a server that dies', () => {
 
   test('and comes back: reads and new commands go on, functions are there', async () => {
     await deployment.command('k', ['SET', 'k', 'v'])
+    const waiting = deployment.command('list', ['BLPOP', 'list', '30']).catch(() => {})
+    await until(async () => String(await raw(server, 'CLIENT', 'LIST')).includes('cmd=blpop'))
     const held = deployment.command('k', ['GET', 'k'])
     await server.kill()
+    // From here on the client knows: a write before that would be on its way when its connection breaks.
+    await waiting
     const during = [deployment.command('k', ['GET', 'k']), deployment.command('n', ['INCR', 'n']), held]
     await server.restart()
     expect(await Promise.all(during)).toEqual(['v', 1, 'v'])
