@@ -12,5 +12,7 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     teardownTimeout: 20_000,
+    // Where nobody can look and type it again, a failure that does not come twice is shown as "(retry x1)".
+    retry: process.env.CI === undefined ? 0 : 1,
   },
 })
