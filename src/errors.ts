@@ -222,6 +222,14 @@ export const catalogue = {
     meaning: 'A call failed: the function threw, or its answer did not come in time.',
     hint: 'The message says why; where nothing answered, see that a worker runs.',
   },
+  MATRIX_FORMAT: {
+    meaning: 'Bytes are not an array in NPY format, or not one that a matrix or tensor can hold.',
+    hint: 'The message says what is wrong; NumPy writes such arrays with numpy.save.',
+  },
+  MATRIX_FILE: {
+    meaning: 'A file of a matrix cannot be read or written, or something in it is not allowed.',
+    hint: 'The message names file and line; NPY (.npy), CSV (.csv, .tsv) and Matrix Market (.mtx) files can be read.',
+  },
   BUFFER_CLOSED: {
     meaning: 'A shared buffer, or a view or cursor on it, was used after close().',
     hint: 'Close it when the last view is done with; get() gives plain objects that outlive it.',
@@ -340,6 +348,14 @@ export class TriggerError extends GearmillError {
 export class PlanError extends GearmillError {
   declare readonly code: CodeOf<'PLAN'>
   constructor(code: CodeOf<'PLAN'>, message: string, options?: ErrorOptions) {
+    super(code, message, options)
+  }
+}
+
+/** Matrices: their files, blocks and expressions. */
+export class MatrixError extends GearmillError {
+  declare readonly code: CodeOf<'MATRIX'>
+  constructor(code: CodeOf<'MATRIX'>, message: string, options?: ErrorOptions) {
     super(code, message, options)
   }
 }

@@ -50,6 +50,7 @@ export {
   ConnectError,
   ExecutionError,
   GearmillError,
+  MatrixError,
   PlanError,
   RecordError,
   ServerError,
