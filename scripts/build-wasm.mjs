@@ -1,10 +1,12 @@
-// Compiles the AssemblyScript of src/native/text to the text.wasm beside it, which is part of the repository: nobody needs the
-// compiler to run or build Gearmill. `--check` compares instead of writing. Run it after a change in src/native/text/assembly.
+// Compiles the AssemblyScript in src/native/*/assembly to the .wasm files beside it, which are part of the repository: nobody
+// needs the compiler to run or build Gearmill. `--check` compares instead of writing. Run it after a change in those folders.
 import { readFile, writeFile } from 'node:fs/promises'
 import { at, fail, say, SetupError } from './paths.mjs'
 
-const entry = 'src/native/text/assembly/index.ts'
-const target = 'src/native/text/text.wasm'
+const modules = ['text', 'blas'].map((name) => ({
+  entry: `src/native/${name}/assembly/index.ts`,
+  target: `src/native/${name}/${name}.wasm`,
+}))
 
 // The stub runtime has no garbage collector: the sources manage their memory. AS112 warns of v128 at the border of the
 // module; such functions are used inside only. Without abort the module imports nothing.
@@ -21,12 +23,11 @@ const options = [
   '112',
 ]
 
-/** The module's bytes. */
-export async function compile() {
+async function compile(entry) {
   const { createMemoryStream, main } = await import('assemblyscript/asc')
   const messages = createMemoryStream()
   let binary
-  const { error } = await main([entry, ...options, '--outFile', 'text.wasm'], {
+  const { error } = await main([entry, ...options, '--outFile', 'module.wasm'], {
     readFile: (name, base) => readFile(at(base, name), 'utf8').catch(() => null),
     writeFile: (_, contents) => void (binary = contents),
     listFiles: () => [],
@@ -38,15 +39,15 @@ export async function compile() {
   return binary
 }
 
-/** Whether text.wasm is what its sources compile to. */
-export async function isUpToDate() {
-  return Buffer.from(await compile()).equals(await readFile(at(target)))
-}
-
 if (process.argv[1] === import.meta.filename) {
   try {
-    if (!process.argv.includes('--check')) await writeFile(at(target), await compile())
-    else if (!(await isUpToDate())) throw new SetupError(`${target} is not up to date: node scripts/build-wasm.mjs`)
+    for (const { entry, target } of modules) {
+      const bytes = await compile(entry)
+      if (!process.argv.includes('--check')) await writeFile(at(target), bytes)
+      else if (!Buffer.from(bytes).equals(await readFile(at(target)))) {
+        throw new SetupError(`${target} is not up to date: node scripts/build-wasm.mjs`)
+      }
+    }
   } catch (error) {
     fail(error)
   }
