@@ -179,8 +179,12 @@ export class Supervisor {
       ended: (entry, outcome) => void this.#endedWith(entry, outcome),
       died: (task, maxAttempts, death) => {
         this.#executors.delete(executor)
-        if (ready || !task) void this.#executorDied(task, maxAttempts, death)
-        else void this.#neverStarted(task)
+        const known = ready || !task ? this.#executorDied(task, maxAttempts, death) : this.#neverStarted(task)
+        // What waits for an executor gets another one, whatever became of this one's task.
+        void known.finally(() => {
+          this.#wake()
+          this.#dispatch()
+        })
       },
       log: this.#options.console,
     })
@@ -293,8 +297,6 @@ export class Supervisor {
       const { stack, message } = death.thrown.failure
       this.#options.logger.error(`a shipped function ${message}, after its task had ended\n${stack ?? ''}`)
     }
-    this.#wake()
-    this.#dispatch()
   }
 
   async #giveBack(held: Held, delayMs: number): Promise<void> {

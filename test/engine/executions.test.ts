@@ -1,5 +1,6 @@
 // The engine end to end: stages, effects, failures, deaths, on real servers with real executors.
 import { afterEach, expect, it } from 'vitest'
+import { laneKeys, laneOfExecution } from '../../src/engine/keys.ts'
 import { describeTopologies, flush } from '../fixtures/servers.ts'
 import { failuresOf, harness, resultsOf, type Harness, type HarnessOptions } from './harness.ts'
 
@@ -192,6 +193,19 @@ describeTopologies('executions', (topology) => {
     await expect.poll(() => mill.workers[0]?.busyPids.length).toBe(0)
     const next = await mill.submit([{ kind: 'numbers', tasks: 2, records: 2, partitions: 1 }])
     expect(await next.ended()).toMatchObject({ state: 'done' })
+  })
+
+  it('goes on with all that it took over when its only executor dies as it starts', async () => {
+    const mill = await start({ workers: 0, executors: 1, leaseMs: 300 })
+    const handle = await mill.submit([{ kind: 'numbers', tasks: 6, records: 2, partitions: 1 }])
+    const { tasks } = laneKeys(mill.namespace, laneOfExecution(handle.id), 'remote')
+    const dead = ['XREADGROUP', 'GROUP', 'gm', 'dead', 'COUNT', 6, 'STREAMS', tasks, '>']
+    expect(await mill.deployment.command(tasks, dead)).not.toBeNull()
+    const worker = await mill.addWorker()
+    await expect.poll(() => worker.executorPids, { interval: 1 }).toHaveLength(1)
+    process.kill(worker.executorPids[0] as number, 'SIGKILL')
+    expect(await handle.ended()).toMatchObject({ state: 'done' })
+    expect(await resultsOf(handle)).toHaveLength(12)
   })
 
   it('starts late where a delay is asked for', async () => {
