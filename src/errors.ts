@@ -230,6 +230,54 @@ export const catalogue = {
     meaning: 'A file of a matrix cannot be read or written, or something in it is not allowed.',
     hint: 'The message names file and line; NPY (.npy), CSV (.csv, .tsv) and Matrix Market (.mtx) files can be read.',
   },
+  KERNEL_SYNTAX: {
+    meaning: 'The source of a kernel is neither JavaScript nor TypeScript whose types can be stripped.',
+    hint: 'The message names the line; enums, namespaces and parameter properties are no types and have to be written out.',
+  },
+  KERNEL_ENTRY: {
+    meaning: 'The source of a kernel does not say which function is the kernel.',
+    hint: "Give a function the kernel's name, or export one as the default.",
+  },
+  KERNEL_IMPORT: {
+    meaning: 'A kernel imports what there is not, or what it may not import.',
+    hint: 'Kernels and library sources are imported by their names in Redis; packages by trusted kernels only.',
+  },
+  KERNEL_SIGNATURE: {
+    meaning: 'A trusted kernel is not signed with the GEARMILL_SECRET of this worker.',
+    hint: 'Set the same GEARMILL_SECRET where kernels are stored and where they run, and store it again.',
+  },
+  KERNEL_ARGUMENT: {
+    meaning: 'An argument of a kernel is not what its `params` declare.',
+    hint: 'The message says which one, what was expected and what came.',
+  },
+  KERNEL_THREW: {
+    meaning: 'A kernel threw.',
+    hint: 'The message names the line in its source; the cause holds what was thrown.',
+  },
+  KERNEL_RESULT: {
+    meaning: 'A kernel returned or asked for something that means nothing.',
+    hint: "Return done(value), next('name', ...args), a call string such as 'name(\"text\")', or '' to end the chain.",
+  },
+  KERNEL_DENIED: {
+    meaning: 'A kernel in the sandbox asked for something that it was not granted.',
+    hint: 'What a step needs comes in as arguments, a pause is .after(time); trusted kernels may do all that Node can.',
+  },
+  KERNEL_TIMEOUT: {
+    meaning: 'A step was not done within the time limit of its kernel.',
+    hint: 'Raise `timeoutMs`, or find what never ends.',
+  },
+  KERNEL_MEMORY: {
+    meaning: 'A step needed more memory than its kernel may use.',
+    hint: 'Raise `memoryMb`, or hold less at a time.',
+  },
+  KERNEL_STACK: {
+    meaning: 'A step nested calls or data too deeply.',
+    hint: 'Find the recursion that does not end; data may be nested 200 deep.',
+  },
+  KERNEL_SIZE: {
+    meaning: 'What a step gave back is too large to be kept.',
+    hint: 'One step may give back 8 MiB: keep larger data under keys, and pass their names.',
+  },
   BUFFER_CLOSED: {
     meaning: 'A shared buffer, or a view or cursor on it, was used after close().',
     hint: 'Close it when the last view is done with; get() gives plain objects that outlive it.',
@@ -357,6 +405,47 @@ export class MatrixError extends GearmillError {
   declare readonly code: CodeOf<'MATRIX'>
   constructor(code: CodeOf<'MATRIX'>, message: string, options?: ErrorOptions) {
     super(code, message, options)
+  }
+}
+
+/** One step of a kernel that failed. */
+export class KernelError extends GearmillError {
+  declare readonly code: CodeOf<'KERNEL'> | CodeOf<'EXECUTION'> | CodeOf<'CONNECT'>
+  readonly kernel: string
+  /** Hash of the source that ran; '' where none was found. */
+  readonly version: string
+  readonly chain: string
+  /** Counts from 1; 0 where no step had begun. */
+  readonly step: number
+  /** Line in the kernel's source, or in that of `module`; undefined where it is not known. */
+  readonly line: number | undefined
+  /** The imported source in which it happened; undefined for the kernel's own. */
+  readonly module: string | undefined
+  /** What the step had logged until then. */
+  readonly log: readonly { readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly text: string }[]
+
+  constructor(
+    code: KernelError['code'],
+    message: string,
+    details: {
+      readonly kernel: string
+      readonly version?: string
+      readonly chain?: string
+      readonly step?: number
+      readonly line?: number | undefined
+      readonly module?: string | undefined
+      readonly log?: KernelError['log']
+    },
+    options?: ErrorOptions,
+  ) {
+    super(code, message, options)
+    this.kernel = details.kernel
+    this.version = details.version ?? ''
+    this.chain = details.chain ?? ''
+    this.step = details.step ?? 0
+    this.line = details.line
+    this.module = details.module
+    this.log = details.log ?? []
   }
 }
 
