@@ -1,9 +1,12 @@
 // The command line as a whole: the commands, what they have in common, and how a call of it ends.
 import { Command, CommanderError } from 'commander'
+import { abortCommand } from './abort.ts'
 import { withCommonFlags, type Cli, type CommonFlags } from './cli.ts'
 import { demoCommand } from './demo/demo.ts'
 import { doctorCommand } from './doctor/doctor.ts'
 import { exitCodeOf, isInterruption, printError } from './exit.ts'
+import { inspectCommand } from './inspect.ts'
+import { listCommand } from './ls.ts'
 import { runCommand } from './run.ts'
 import { splitCommand } from './split.ts'
 import { triggersCommand } from './triggers.ts'
@@ -20,6 +23,9 @@ export function buildProgram(cli: Cli): Command {
     demoCommand(cli),
     runCommand(cli),
     workerCommand(cli),
+    listCommand(cli),
+    inspectCommand(cli),
+    abortCommand(cli),
     triggersCommand(cli),
     doctorCommand(cli),
     splitCommand(cli),

@@ -3,6 +3,7 @@ import { Argument, Command } from 'commander'
 import { connect } from '../mill.ts'
 import type { DeadLetter, Trigger, TriggerStatus } from '../pipeline/trigger.ts'
 import { configOf, flagsOf, print, say, withCommonFlags, type Cli, type CommonFlags } from './cli.ts'
+import { printTable } from './executions.ts'
 
 const actions = ['pause', 'resume', 'remove', 'replay', 'letters'] as const
 type Action = (typeof actions)[number]
@@ -56,16 +57,7 @@ function list(cli: Cli, all: readonly TriggerStatus[], json: boolean): void {
     ...[one.name, one.kind, one.state, one.events, one.successes, one.failures, one.retries, one.lag.entries],
     ...[one.latency.p50, one.latency.p99, (one.reason ?? one.lastError)?.message.split('\n')[0] ?? ''],
   ])
-  const table = [head, ...rows.map((row) => row.map(String))]
-  const widths = head.map((_, i) => Math.max(...table.map((row) => row[i]?.length ?? 0)))
-  for (const row of table)
-    print(
-      cli,
-      row
-        .map((cell, i) => cell.padEnd(widths[i] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
+  printTable(cli, head, rows)
 }
 
 function letters(cli: Cli, all: readonly DeadLetter[], json: boolean): void {

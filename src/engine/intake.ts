@@ -158,8 +158,8 @@ export class Intake {
   async #beat(): Promise<void> {
     const { deployment, lane, worker, leaseMs } = this.#options
     const { executors, text } = this.#options.describe()
-    const args = [worker, executors, leaseMs, text]
-    await deployment.call('beat', [lane.live, lane.tasks], args, { signal: this.#stop.signal })
+    const args = [worker, executors, leaseMs, text, lane.group]
+    await deployment.call('beat', [lane.live, lane.tasks, lane.groups], args, { signal: this.#stop.signal })
   }
 
   /** Stops taking tasks and renewing leases. */
@@ -172,6 +172,6 @@ export class Intake {
   /** Takes the worker's name off the lane. */
   async leave(): Promise<void> {
     const { deployment, lane, worker } = this.#options
-    await deployment.call('leave', [lane.live, lane.tasks], [worker])
+    await deployment.call('leave', [lane.live, lane.tasks, lane.groups], [worker, lane.group])
   }
 }

@@ -4,11 +4,14 @@ import { slotTag } from '../redis/slots.ts'
 /** Keys of one lane and worker group. */
 export interface LaneKeys {
   readonly tag: string
+  readonly group: string
   readonly tasks: string
   readonly delayed: string
   readonly events: string
   readonly index: string
   readonly live: string
+  /** Sorted set: groups that have live workers. */
+  readonly groups: string
   /** Sums of counters of user code. */
   readonly counters: string
   /** Prefix of the executions' hashes. */
@@ -20,11 +23,13 @@ export function laneKeys(namespace: string, tag: string, group: string): LaneKey
   const lane = `${namespace}:{${tag}}`
   return {
     tag,
+    group,
     tasks: `${lane}:t:${group}`,
     delayed: `${lane}:d:${group}`,
     events: `${lane}:e:${group}`,
     index: `${lane}:i:${group}`,
     live: `${lane}:live:${group}`,
+    groups: `${lane}:groups`,
     counters: `${lane}:c:${group}`,
     executions: `${lane}:x:`,
     // Of one group: local code expires with its client, that of others does not.

@@ -1,5 +1,5 @@
 -- A worker's sign of life: keeps its task stream there, and adds up the executors of its group, from which the windows of executions follow.
--- Keys: live set, task stream. Args: worker, executors, ttl ms, description (JSON).
+-- Keys: live set, task stream, groups. Args: worker, executors, ttl ms, description (JSON), group.
 -- Returns the number of live executors. Work: the workers of one group.
 local function beat(keys, args)
   local live, ttl = keys[1], tonumber(args[3])
@@ -29,6 +29,9 @@ local function beat(keys, args)
   for _, suffix in ipairs({ '', ':info', ':n' }) do
     redis.call('PEXPIRE', live .. suffix, ttl)
   end
+  redis.call('ZADD', keys[3], 'GT', now + ttl, args[5])
+  redis.call('ZREMRANGEBYSCORE', keys[3], '-inf', '(' .. now)
+  redis.call('PEXPIRE', keys[3], math.max(ttl, redis.call('PTTL', keys[3])))
   return total
 end
 

@@ -1,5 +1,5 @@
 -- A worker's farewell: its sign of life goes, and its group's consumer where nothing of it is pending.
--- Keys: live set, task stream. Args: worker.
+-- Keys: live set, task stream, groups. Args: worker, group.
 -- Returns 1. Work: constant.
 local function leave(keys, args)
   redis.call('ZREM', keys[1], args[1])
@@ -7,6 +7,7 @@ local function leave(keys, args)
   redis.call('HDEL', keys[1] .. ':n', args[1])
   if redis.call('EXISTS', keys[1]) == 0 then
     redis.call('DEL', keys[2] .. ':n')
+    redis.call('ZREM', keys[3], args[2])
   end
   if redis.call('EXISTS', keys[2]) == 1 then
     local pending = redis.call('XPENDING', keys[2], 'gm', '-', '+', 1, args[1])
