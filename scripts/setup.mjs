@@ -39,6 +39,8 @@ async function ensureDependencies() {
   if (await dependenciesAreInstalled()) return
   const args = ['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error']
   say(`Installing dependencies: npm ${args[0]}`)
+  // Where npm lets it, the script of onnxruntime-node downloads what only graphics cards need.
+  process.env.ONNXRUNTIME_NODE_INSTALL ??= 'skip'
   const npm = process.env.npm_execpath
   const result =
     npm !== undefined && basename(npm).startsWith('npm-cli')
