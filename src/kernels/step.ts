@@ -7,6 +7,9 @@ export type Value = null | boolean | number | string | Uint8Array | readonly Val
 /** How an input that came as text (from another client, or from a key) is read. */
 export type ParamType = 'string' | 'number' | 'json' | 'bytes'
 
+/** 'random': Math.random, seeded by chain and step, so that each attempt of a step sees the same numbers. */
+export type Grant = 'random'
+
 export interface KernelSource {
   readonly name: string
   /** TypeScript or JavaScript. */
@@ -21,6 +24,8 @@ export interface KernelSource {
   readonly timeoutMs: number
   /** Memory that one step may use; in the sandbox that of its whole engine. */
   readonly memoryMb: number
+  /** What the sandbox allows beyond arguments and a result. Default: nothing. */
+  readonly grants?: readonly Grant[]
   /** Instead of the `params` that the source exports. */
   readonly params?: readonly ParamType[]
 }
@@ -56,9 +61,14 @@ export interface Call {
 }
 
 export type Follow =
+  /** The chain, or the branch of a fan-out, ends with this value. */
   | { readonly kind: 'done'; readonly value: Value }
-  /** More than one call is a fan-out; `join` then gets the list of their last values, in the order of the calls, before its own arguments. */
-  | { readonly kind: 'next'; readonly calls: readonly Call[]; readonly join?: Call }
+  | { readonly kind: 'next'; readonly call: Call }
+  /**
+   * A fan-out of at least one call. When all branches have ended, `join` is called with the list of their values, in the order
+   * of the calls, before its own arguments; without a join that list is the value.
+   */
+  | { readonly kind: 'all'; readonly calls: readonly Call[]; readonly join?: Call }
 
 export interface LogLine {
   readonly level: 'debug' | 'info' | 'warn' | 'error'
