@@ -36,6 +36,12 @@ export interface ExecutorSetup {
   readonly blocks: BlocksConfig
   readonly modules: Modules
   readonly scratch: string
+  /** URLs of further servers by name. */
+  readonly stores?: Readonly<Record<string, string>> | undefined
+  /** Memory limit of the process, in MiB. */
+  readonly memoryMb: number
+  /** What tables and sorts of a task may take before they are spilled, in bytes. Default: by the memory limit. */
+  readonly spillBytes?: number | undefined
   /** Where npm packages of shipped functions are resolved from: a file URL. */
   readonly base: string
   readonly secret?: string

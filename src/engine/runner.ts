@@ -31,6 +31,8 @@ export interface TaskContext {
   readonly worker: string
   /** Aborted when the execution is, or when the task was lost to another worker. */
   readonly signal: AbortSignal
+  /** Memory limit of this execution's executors, in MiB, where it has one. */
+  readonly memoryMb?: number | undefined
 
   /**
    * Call before running records `index .. index + available - 1` of this task (counted from 0, as the reader gives them).
@@ -115,6 +117,10 @@ export interface Environment {
   readonly namespace: string
   /** A folder for spilled runs, private to this executor, removed with it. */
   readonly scratch: string
+  /** URLs of further servers by name: see `stores` of the configuration. */
+  readonly stores?: Readonly<Record<string, string>> | undefined
+  /** What the tables and sorts of a task may take before they are spilled, in bytes, where that is not left to runners. */
+  readonly spillBytes?: number | undefined
 }
 
 export interface StageSpec {

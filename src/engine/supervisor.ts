@@ -34,7 +34,7 @@ export interface SupervisorOptions {
   readonly leaseMs: number
   /** Memory limit of an executor, in MiB. */
   readonly memoryMb: number
-  readonly setup: Omit<ExecutorSetup, 'type' | 'scratch' | 'worker'>
+  readonly setup: Omit<ExecutorSetup, 'type' | 'scratch' | 'worker' | 'memoryMb'>
   readonly events: GroupEvents
   readonly logger: Logger
   /** Shows what shipped functions write to their console. */
@@ -173,7 +173,7 @@ export class Supervisor {
     const withFault = fault !== undefined && this.#faultsLeft > 0
     if (withFault) this.#faultsLeft -= 1
     const scratch = join(this.#scratch, String(this.#spawned++))
-    const own = { ...plain, worker, ...(withFault ? { fault } : {}) }
+    const own = { ...plain, worker, memoryMb, ...(withFault ? { fault } : {}) }
     let ready = false
     const executor = new ExecutorProcess(own, scratch, memoryMb, {
       ended: (entry, outcome) => void this.#endedWith(entry, outcome),

@@ -24,9 +24,13 @@ export interface WorkerOptions {
   readonly leaseMs: number
   /** Memory limit of one executor, in MiB. Default: half of the machine's, shared by the executors, at least 512. */
   readonly executorMemoryMb?: number | undefined
+  /** What tables and sorts of a task may take before they are spilled, in bytes. Default: by the memory limit. */
+  readonly spillBytes?: number | undefined
   readonly blocks: BlocksConfig
   readonly modules: Modules
   readonly secret?: string | undefined
+  /** URLs of further servers by name. */
+  readonly stores?: Readonly<Record<string, string>> | undefined
   /** File URL of where packages of shipped functions are resolved from. */
   readonly base: string
   readonly logger: Logger
@@ -70,7 +74,9 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       group,
       blocks: options.blocks,
       modules: options.modules,
+      stores: options.stores,
       base: options.base,
+      spillBytes: options.spillBytes,
       ...(options.secret === undefined ? {} : { secret: options.secret }),
       ...(options.fault ? { fault: options.fault } : {}),
     },

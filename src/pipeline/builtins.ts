@@ -11,6 +11,7 @@ import { flatMap } from './operations/flat-map.ts'
 import { forEach } from './operations/for-each.ts'
 import { aggregateBy, batchGroupBy, groupBy } from './operations/group-by.ts'
 import { gatheredByKey, gatheredInOne } from './operations/gathered.ts'
+import { joinBeside } from './operations/join-beside.ts'
 import { join } from './operations/join.ts'
 import { limit } from './operations/limit.ts'
 import { localGroupBy } from './operations/local-group-by.ts'
@@ -18,6 +19,7 @@ import { lower } from './operations/lower.ts'
 import { map } from './operations/map.ts'
 import { avg, sum } from './operations/numbers.ts'
 import { aggregate, reduce } from './operations/reduce.ts'
+import { predict } from './operations/predict.ts'
 import { repartition } from './operations/repartition.ts'
 import { sort, sortBy } from './operations/sort.ts'
 import { split } from './operations/split.ts'
@@ -52,6 +54,7 @@ const all: readonly Definition[] = [
   filter,
   forEach,
   window,
+  predict,
   accumulate,
   localGroupBy,
   split,
@@ -59,6 +62,7 @@ const all: readonly Definition[] = [
   lower,
   limit,
   join,
+  joinBeside,
   collect,
   repartition,
   countBy,

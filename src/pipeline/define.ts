@@ -39,6 +39,8 @@ export interface Splits {
   readonly data: unknown
   /** How many upload blocks were written. Default 0. */
   readonly uploads?: number
+  /** About how many records there are at most, where that is known. */
+  readonly records?: number
 }
 
 /** The executor's side of one task. */
@@ -76,6 +78,18 @@ export interface Step {
   readonly call: (record: unknown, values?: unknown) => unknown
 }
 
+/** What became of one record of several. */
+export type Settled = { readonly value: unknown } | { readonly thrown: unknown }
+
+/** A step that takes records together: at most `size` of them, and gives something for each. */
+export interface BatchStep {
+  readonly shape: 'batch'
+  readonly size: number
+  /** Before the first record of a task. What it throws is the task's failure, not a record's. */
+  readonly ready?: () => Promise<void>
+  readonly call: (records: readonly unknown[], values?: unknown) => Promise<readonly Settled[]>
+}
+
 /** A step that sees all records of the task before it gives any. */
 export interface Gather {
   readonly shape: 'gather'
@@ -83,12 +97,35 @@ export interface Gather {
   end(): AsyncIterable<readonly unknown[]> | Iterable<readonly unknown[]>
 }
 
+/** What goes wrong with a record is told to this. */
+export type Reporting = Pick<RunContext, 'fail'>
+
+/** How an operation orders the records that it shuffles. */
+export interface Order {
+  readonly compare: (left: unknown, right: unknown) => number
+  /** What `compare` needs of a record. */
+  readonly bare: (record: unknown) => unknown
+  /** Throws for a record that has no place in the order. */
+  readonly check: (record: unknown) => void
+}
+
+/** An earlier stage that every task sees as a whole. */
+export interface Beside {
+  /** By `prepare`. */
+  readonly prepared: unknown
+  readonly stage: MergeInput
+}
+
 export interface LocalDefinition<Options = unknown, Functions extends readonly unknown[] = readonly unknown[]> {
   readonly kind: 'local'
   readonly name: string
   describe(options: Options): string
+  /** About how many records it gives at most, for so many. Without: that cannot be said. */
+  most?(records: number, options: Options): number
+  /** Executor side, once per execution, of operations that look at all records of an earlier stage: what `step` gets of them. */
+  prepare?(options: Options, stage: MergeInput, context: RunContext): Promise<unknown>
   /** Executor side, once per task. `user` functions may throw or return promises: the loop sees to both. */
-  step(options: Options, functions: Functions, context: RunContext): Step | Gather
+  step(options: Options, functions: Functions, context: RunContext, beside?: Beside): Step | BatchStep | Gather
   /** What it does to text, where the text kernel can do it. */
   text?(options: Options): TextStep
 }
@@ -132,8 +169,14 @@ export interface GlobalDefinition<Options = unknown, Functions extends readonly 
   readonly kind: 'global'
   readonly name: string
   describe(options: Options): string
-  /** `hash`: partitions by key, as many as the input deserves; `one`: everything meets in one task. */
-  readonly spread: 'hash' | 'one'
+  /**
+   * `hash`: partitions by key, as many as the input deserves; `ranges`: by `order`, each what comes behind the one before;
+   * `one`: everything meets in one task.
+   */
+  readonly spread: 'hash' | 'ranges' | 'one'
+  order?(options: Options, functions: Functions, context: Reporting): Order
+  /** About how many records it gives at most, for so many. Without: that cannot be said. */
+  most?(records: number, options: Options): number
   /** The map side combines records of equal keys before it writes them. For explain(). */
   readonly combines: boolean
   /**
@@ -247,8 +290,8 @@ export function describedCall(name: string, options: unknown): string {
 // What executors need of a definition; the rest may hold what cannot travel.
 const executorParts = {
   reader: ['read'],
-  local: ['step'],
-  global: ['spread', 'combines', 'steps', 'collect', 'merge', 'text'],
+  local: ['step', 'prepare'],
+  global: ['spread', 'combines', 'steps', 'order', 'collect', 'merge', 'text'],
   sink: ['steps', 'effects', 'publish'],
 } as const
 const shipped = new WeakMap<Definition, object>()

@@ -1,6 +1,7 @@
 // What explain() gives: the stages of a pipeline in words, the same for the same pipeline and input.
 import type { Definition } from './define.ts'
 import { type Description, type StagedPlan, readersOf } from './plan.ts'
+import type { StageSource } from './program.ts'
 
 export interface PlannedStage {
   readonly stage: number
@@ -53,14 +54,20 @@ function definitionsOf({ operations }: Description): Map<string, Definition> {
   return found
 }
 
+function inputOf(source: StageSource, tasks: number): string {
+  const { text } = source.call
+  if (source.kind === 'reader') return `${text}, ${tasks} ${tasks === 1 ? 'split' : 'splits'}`
+  const { kind, stages } = source
+  if (kind === 'cuts') return `samples of stage ${stages[0]}`
+  if (kind === 'ranges') return `records of stage ${stages[0]}, ranges of stage ${stages[1]}`
+  return `${kind} ${text} of ${stages.length === 1 ? 'stage' : 'stages'} ${stages.join(' and ')}`
+}
+
 export function planOf(description: Description, { stages }: StagedPlan): Plan {
   const { sink } = description
   const definitions = definitionsOf(description)
   const planned = stages.map(({ source, local, target, tasks, partitions, text }, stage): PlannedStage => {
-    const input =
-      source.kind === 'reader'
-        ? `${source.call.text}, ${tasks} ${tasks === 1 ? 'split' : 'splits'}`
-        : `${source.kind} ${source.call.text} of ${source.stages.length === 1 ? 'stage' : 'stages'} ${source.stages.join(' and ')}`
+    const input = inputOf(source, tasks)
     const names = local.map((step) => step.text)
     const fused = names.slice(0, names.length - (text?.steps ?? 0))
     const columns = names.slice(fused.length)
@@ -70,6 +77,9 @@ export function planOf(description: Description, { stages }: StagedPlan): Plan {
       if (end.kind === 'result') return 'result'
       if (end.kind === 'effects') return `${end.call.text}, with the commit of each task`
       if (end.kind === 'publish') return `${end.call.text}, gathered`
+      if (end.kind === 'samples') return `records for ${end.call.text}, with samples`
+      if (end.kind === 'cuts') return `${end.ranges} ranges for ${end.call.text}`
+      if (end.kind === 'shuffle' && end.whole === true) return `${end.call.text}, whole for every task`
       const definition = definitions.get(end.call.name)
       const combined = definition?.kind === 'global' && definition.combines ? ', combined first' : ''
       return `shuffle ${end.call.text} into ${partitions} ${partitions === 1 ? 'partition' : 'partitions'}${combined}`

@@ -3,6 +3,8 @@
 import type { StageSpec } from '../engine/runner.ts'
 import { builtins } from './builtins.ts'
 import { type OperationCall, type ReaderCall, type SinkCall, type Splits, executorPart } from './define.ts'
+import { type JoinBesideOptions, joinBeside } from './operations/join-beside.ts'
+import type { JoinOptions } from './operations/join.ts'
 import { labelOf } from './site.ts'
 import { type TextStep, tokensOf } from './text.ts'
 import type { StageProgram, StageSource, StageTarget, StepProgram } from './program.ts'
@@ -30,9 +32,21 @@ export interface StagedPlan {
   readonly written: 'effects' | 'result' | undefined
 }
 
+const mostPartitions = 64
+// Every task writes a block for each partition.
+const mostBlocks = 16_384
+/** So few records are no matter: each executor gets all of that side of a join, and one task sorts them. */
+const fewRecords = 20_000
+
 /** One partition for every four splits: a reduce task then reads about as much as a map task. */
 function partitionsOf(splits: number): number {
-  return Math.max(1, Math.min(64, Math.ceil(splits / 4)))
+  return Math.max(1, Math.min(mostPartitions, Math.ceil(splits / 4), Math.floor(mostBlocks / splits)))
+}
+
+/** A range is sorted in memory where it can be, so there are more of them. One: not worth finding any. */
+function rangesOf({ tasks, records = Infinity }: OpenStage): number {
+  if (tasks <= 4 || records <= fewRecords) return 1
+  return Math.max(1, Math.min(mostPartitions, Math.ceil(tasks / 2), Math.floor(mostBlocks / tasks)))
 }
 
 /** A stage whose end is not known yet. */
@@ -41,6 +55,8 @@ interface OpenStage {
   readonly tasks: number
   /** Of the readers that its records come from. */
   readonly splits: number
+  /** About how many records it gives at most, where that is known. */
+  readonly records: number | undefined
   readonly local: StepProgram[]
   /** Those of `local`. */
   readonly operations: Placed<OperationCall>[]
@@ -91,28 +107,66 @@ export function stagesOf(description: Description, splits: readonly Splits[] = [
       source: { kind: 'reader', call: stepOf({ call: reader, values: undefined }), data: read.data },
       tasks: read.count,
       splits: read.count,
+      records: read.records,
       local: [],
       operations: [],
     }
     for (const placed of operations) {
       const { definition, options, other } = placed.call
       const step = stepOf(placed)
+      const records = stage.records === undefined ? undefined : definition.most?.(stage.records, options)
       if (definition.kind === 'local') {
         stage.local.push(step)
         stage.operations.push(placed)
+        stage = { ...stage, records }
         continue
       }
       const sides = other === undefined ? [stage] : [stage, open(other)]
-      const most = Math.max(...sides.map((side) => side.splits))
-      const partitions = definition.spread === 'one' ? 1 : partitionsOf(most)
-      const inputs = sides.map((side, i) => {
-        const text = definition.text?.takes(options) === true ? textOf(side.operations) : undefined
-        return close(side, { kind: 'shuffle', call: step, side: i }, partitions, text)
-      })
+      const whole = sides.length === 1 ? undefined : wholeSideOf(sides, options as JoinOptions)
+      if (whole !== undefined) {
+        stage = beside(sides as [OpenStage, OpenStage], whole, placed, step)
+        continue
+      }
+      const splits = Math.max(...sides.map((side) => side.splits))
+      const ranges = definition.spread === 'ranges' ? rangesOf(stage) : 1
+      const partitions = definition.spread === 'hash' ? partitionsOf(splits) : ranges
+      const inputs =
+        ranges > 1
+          ? [toRanges(stage, step, ranges)]
+          : sides.map((side, i) => {
+              const text = definition.text?.takes(options) === true ? textOf(side.operations) : undefined
+              return close(side, { kind: 'shuffle', call: step, side: i }, partitions, text)
+            })
       const source: StageSource = { kind: 'merge', call: step, stages: inputs }
-      stage = { source, tasks: partitions, splits: most, local: [], operations: [] }
+      stage = { source, tasks: partitions, splits, records, local: [], operations: [] }
     }
     return stage
+  }
+  /** The stages of a join whose one side every task of the other sees as a whole; the other side goes on. */
+  const beside = (
+    [left, right]: readonly [OpenStage, OpenStage],
+    whole: 0 | 1,
+    placed: Placed<OperationCall>,
+    step: StepProgram,
+  ): OpenStage => {
+    const { how } = step.options as JoinOptions
+    const index = close(whole === 0 ? left : right, { kind: 'shuffle', call: step, side: whole, whole: true }, 1)
+    const options: JoinBesideOptions = { how, whole }
+    const text = `${step.text} with all of stage ${index}`
+    const going = whole === 0 ? right : left
+    going.local.push({ ...step, name: joinBeside.name, options, text, beside: index })
+    going.operations.push(placed)
+    return { ...going, records: undefined }
+  }
+  /** The stages that send records to their ranges: the last one's index. */
+  const toRanges = (stage: OpenStage, call: StepProgram, ranges: number): number => {
+    const { tasks, splits } = stage
+    const nothing = { local: [], operations: [], records: undefined }
+    const sampled = close(stage, { kind: 'samples', call, ranges }, 2)
+    const cutting: StageSource = { kind: 'cuts', call, stages: [sampled] }
+    const cut = close({ source: cutting, tasks: 1, splits: 1, ...nothing }, { kind: 'cuts', call, ranges }, 1)
+    const source: StageSource = { kind: 'ranges', call, stages: [sampled, cut] }
+    return close({ source, tasks, splits, ...nothing }, { kind: 'shuffle', call, side: 0 }, ranges)
   }
   const close = (stage: OpenStage, target: StageTarget, partitions: number, text?: StageProgram['text']): number => {
     const { source, local, tasks } = stage
@@ -132,8 +186,17 @@ export function stagesOf(description: Description, splits: readonly Splits[] = [
   }
   const gathered = close(last, { kind: 'publish', call }, 1)
   const source: StageSource = { kind: 'publish', call, stages: [gathered] }
-  close({ source, tasks: 1, splits: 1, local: [], operations: [] }, { kind: 'result' }, 1)
+  close({ source, tasks: 1, splits: 1, records: undefined, local: [], operations: [] }, { kind: 'result' }, 1)
   return { stages, functions, labels, written: 'result' }
+}
+
+/** The side of a join that is small enough to be nobody's part but everybody's; undefined: both are shuffled. */
+function wholeSideOf([left, right]: readonly OpenStage[], { how }: JoinOptions): 0 | 1 | undefined {
+  const isSmall = (side: OpenStage | undefined): boolean => (side?.records ?? Infinity) <= fewRecords
+  // Who has no match is only known by who has seen all of the other side.
+  if (how === 'outer') return undefined
+  if (isSmall(right)) return 1
+  return how === 'inner' && isSmall(left) ? 0 : undefined
 }
 
 /** The longest run of text operations at the end that the text kernel can do, if there is any. */
@@ -153,9 +216,12 @@ function textOf(local: readonly Placed<OperationCall>[]): StageProgram['text'] {
 
 /** The stages as the engine wants them. */
 export function specsOf(stages: readonly StageProgram[]): StageSpec[] {
-  return stages.map(({ source, tasks, partitions }) => ({
+  return stages.map(({ source, local, tasks, partitions }) => ({
     tasks,
     partitions,
-    inputs: source.kind === 'reader' ? [] : source.stages,
+    inputs: [
+      ...(source.kind === 'reader' ? [] : source.stages),
+      ...local.flatMap((step) => (step.beside === undefined ? [] : [step.beside])),
+    ],
   }))
 }

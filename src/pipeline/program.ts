@@ -11,6 +11,8 @@ export interface StepProgram {
   readonly functions: readonly number[]
   /** Index of the values of with(), if the functions get any. */
   readonly values?: number
+  /** An earlier stage that it looks at as a whole: the smaller side of a join. */
+  readonly beside?: number
   /** Index of the definition itself, where it is not built in. */
   readonly definition?: number
   /** For errors: the call as it reads, and where it was made. */
@@ -23,10 +25,14 @@ export type StageSource =
   | { readonly kind: 'reader'; readonly call: StepProgram; readonly data: unknown }
   /** The merge of a global operation over the blocks of stages (a join has two), or the last part of a publishing sink. */
   | { readonly kind: 'merge' | 'publish'; readonly call: StepProgram; readonly stages: readonly number[] }
+  /** Sorting by ranges (shuffle/ranges.ts): `cuts` reads the samples of a stage, `ranges` its records, and the cuts of the next. */
+  | { readonly kind: 'cuts' | 'ranges'; readonly call: StepProgram; readonly stages: readonly number[] }
 
 export type StageTarget =
-  /** `side` tells the two inputs of a join apart. */
-  | { readonly kind: 'shuffle'; readonly call: StepProgram; readonly side: number }
+  /** `side` tells the two inputs of a join apart; with `whole`, all tasks of a later stage read all of it. */
+  | { readonly kind: 'shuffle'; readonly call: StepProgram; readonly side: number; readonly whole?: true }
+  /** Sorting by ranges: records with a sample of them, and where the ranges begin. */
+  | { readonly kind: 'samples' | 'cuts'; readonly call: StepProgram; readonly ranges: number }
   | { readonly kind: 'publish' | 'effects'; readonly call: StepProgram }
   | { readonly kind: 'result' }
 

@@ -14,6 +14,7 @@ class PipelineRunner implements TaskRunner {
   readonly #program: Program
   readonly #environment: Environment
   readonly #values = new Map<number, Promise<object>>()
+  readonly #prepared = new Map<number, Promise<unknown>>()
 
   constructor(plan: PipelineProgram, program: Program, environment: Environment) {
     this.#plan = plan
@@ -33,7 +34,7 @@ class PipelineRunner implements TaskRunner {
     }
     const values = new Map<number, unknown>()
     for (const [index, loading] of this.#values) values.set(index, await loading)
-    await new StageTask(stage, this.#plan.strict, this.#program, this.#environment, values, task).run()
+    await new StageTask(stage, this.#plan.strict, this.#program, this.#environment, values, task, this.#prepared).run()
   }
 
   async close(): Promise<void> {
@@ -42,5 +43,6 @@ class PipelineRunner implements TaskRunner {
       if (loaded !== undefined) await closeValues(this.#program.functions[index] as object, loaded)
     }
     this.#values.clear()
+    this.#prepared.clear()
   }
 }

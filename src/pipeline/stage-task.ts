@@ -2,13 +2,33 @@
 import { type Batch, lengthOf, toRecords } from '../codec/batch.ts'
 import { decodeBatch } from '../codec/frames.ts'
 import type { Environment, Failure, Phase, Program, TaskContext } from '../engine/runner.ts'
-import { PlanError } from '../errors.ts'
+import { ModelError, PlanError } from '../errors.ts'
 import { builtins } from './builtins.ts'
 import { EffectCollector, ResultCollector } from './collectors.ts'
-import type { Collector, Definition, Gather, MergeContext, MergeInput, ReadBatch, RunContext, Step } from './define.ts'
+import type {
+  BatchStep,
+  Beside,
+  Collector,
+  Definition,
+  Gather,
+  MergeContext,
+  MergeInput,
+  Order,
+  ReadBatch,
+  RunContext,
+  Step,
+} from './define.ts'
 import { completed, failureOf } from './failures.ts'
 import { Chain } from './fusion.ts'
 import { Phases } from './phases.ts'
+import {
+  type Cut,
+  RangeCollector,
+  SampleCollector,
+  cutsOf,
+  recordsPartition,
+  samplesPartition,
+} from './shuffle/ranges.ts'
 import type { StageProgram, StepProgram } from './program.ts'
 
 // Records that go through the loop at once: as many as make about this many at its end.
@@ -17,7 +37,7 @@ const fewest = 16
 const most = 8 * 1024
 
 interface Bound {
-  readonly step: Step
+  readonly step: Step | BatchStep
   readonly values: unknown
   readonly call: StepProgram
 }
@@ -67,6 +87,7 @@ export class StageTask {
   readonly #phases = new Phases()
   // Failed records of this task.
   #failed = 0
+  readonly #prepared: Map<number, Promise<unknown>>
 
   constructor(
     stage: StageProgram,
@@ -75,7 +96,10 @@ export class StageTask {
     environment: Environment,
     values: ReadonlyMap<number, unknown>,
     task: TaskContext,
+    /** What operations made of whole stages, by stage, kept for the tasks that follow. */
+    prepared: Map<number, Promise<unknown>> = new Map(),
   ) {
+    this.#prepared = prepared
     this.#stage = stage
     this.#strict = strict
     this.#program = program
@@ -85,8 +109,9 @@ export class StageTask {
   }
 
   async run(): Promise<void> {
-    const collector = this.#collector()
-    const groups = this.#groups()
+    const collector = await this.#collector()
+    const groups = await this.#groups()
+    for (const { steps } of groups) for (const { step } of steps) if (step.shape === 'batch') await step.ready?.()
     // Each gathering step ends a chain; what it gives at the end of the input starts the next one.
     let batches = this.#batches()
     for (const [i, group] of groups.entries()) {
@@ -167,7 +192,9 @@ export class StageTask {
     let killed: Failure | undefined
     const found = (failure: Failure): void => void (killed = failure)
     const guard = (index: number, count: number): number => (guarded ? this.#task.guard(index, count, found) : count)
-    let together = fewest
+    // A step that takes records together is not given fewer than it wants, while there are as many.
+    const wanted = chain.wants
+    let together = Math.max(fewest, wanted)
     for await (const read of batches) {
       this.#phases.end(this.#waits)
       const length = lengthOf(read.batch)
@@ -207,8 +234,8 @@ export class StageTask {
           return
         }
         const made = this.#out - before
-        if (made > most) together = Math.max(1, together >> 1)
-        else if (made < most / 4) together = Math.min(mostTogether, together * 2)
+        if (made > most) together = Math.max(1, wanted, together >> 1)
+        else if (made < most / 4) together = Math.min(Math.max(mostTogether, wanted), together * 2)
       }
       this.#advance(length, guarded)
     }
@@ -218,12 +245,13 @@ export class StageTask {
   /** What the time belongs to that this stage waits for its input. */
   get #waits(): Phase {
     const { kind } = this.#stage.source
-    return kind === 'reader' ? 'reader' : kind === 'merge' ? 'shuffle' : 'sink'
+    return kind === 'reader' ? 'reader' : kind === 'publish' ? 'sink' : 'shuffle'
   }
 
   /** And that it takes to write what comes out. */
   get #output(): Phase {
-    return this.#stage.target.kind === 'shuffle' ? 'shuffle' : 'sink'
+    const { kind } = this.#stage.target
+    return kind === 'shuffle' || kind === 'samples' || kind === 'cuts' ? 'shuffle' : 'sink'
   }
 
   /** Counts the records of a batch that was gone through. */
@@ -252,6 +280,8 @@ export class StageTask {
   }
 
   #fail(call: StepProgram, thrown: unknown, record: unknown, place: string | undefined): void {
+    // Not the record's fault: another worker may have what this one lacks.
+    if (thrown instanceof ModelError && thrown.code === 'MODEL_RUNTIME') throw thrown
     this.#failed++
     this.#task.fail(
       failureOf(thrown, {
@@ -287,13 +317,15 @@ export class StageTask {
   }
 
   /** The local steps, cut behind each gathering one, with those that the target puts in front of itself. */
-  #groups(): Group[] {
+  async #groups(): Promise<Group[]> {
     const groups: Group[] = [{ steps: [] }]
     const current = (): Group => groups.at(-1) as Group
     const { local, text } = this.#stage
     for (const call of local.slice(0, local.length - (text?.steps ?? 0))) {
       const definition = this.#definition(call, 'local')
-      const step = definition.step(call.options, this.#functions(call), this.#context(call))
+      const context = this.#context(call)
+      const beside = call.beside === undefined ? undefined : await this.#besideOf(call, call.beside)
+      const step = definition.step(call.options, this.#functions(call), context, beside)
       const values = call.values === undefined ? undefined : this.#values.get(call.values)
       if (step.shape !== 'gather') current().steps.push({ step, values, call })
       else {
@@ -301,16 +333,32 @@ export class StageTask {
         groups.push({ steps: [] })
       }
     }
-    const { target } = this.#stage
-    if (target.kind === 'result') return groups
+    const { source, target } = this.#stage
+    // Records that are sent on to their ranges went through the steps before.
+    if (target.kind === 'result' || source.kind === 'ranges' || target.kind === 'cuts') return groups
     const { call } = target
-    const definition = this.#definition(call, target.kind === 'shuffle' ? 'global' : 'sink')
+    const isShuffle = target.kind === 'shuffle' || target.kind === 'samples'
+    const definition = this.#definition(call, isShuffle ? 'global' : 'sink')
     const values = call.values === undefined ? undefined : this.#values.get(call.values)
     for (const step of definition.steps?.(call.options, this.#functions(call), 'side' in target ? target.side : 0) ??
       []) {
       current().steps.push({ step, values, call })
     }
     return groups
+  }
+
+  /** A stage as a whole: read once for all tasks of this executor. */
+  async #besideOf(call: StepProgram, index: number): Promise<Beside> {
+    const stage = this.#input(index, 0)
+    let preparing = this.#prepared.get(index)
+    if (preparing === undefined) {
+      preparing = this.#definition(call, 'local').prepare?.(call.options, stage, this.#context(call))
+      if (preparing === undefined) throw new PlanError('PLAN_OPTION', `${call.name} looks at no other stage`)
+      this.#prepared.set(index, preparing)
+      // The next attempt tries again.
+      preparing.catch(() => this.#prepared.delete(index))
+    }
+    return { prepared: await preparing, stage }
   }
 
   #batches(): AsyncIterable<ReadBatch> {
@@ -323,6 +371,8 @@ export class StageTask {
       // Those of users give arrays.
       return call.definition === undefined ? read : readBatches(read)
     }
+    if (source.kind === 'ranges')
+      return blocksOf(this.#blocks(source.stages[0] as number, this.#task.task, recordsPartition))
     const merging: MergeContext = {
       ...context,
       ...this.#input(source.stages[0] as number),
@@ -334,6 +384,8 @@ export class StageTask {
       const definition = this.#definition(call, 'global')
       return batchesOf(definition.merge(call.options, this.#functions(call), merging))
     }
+    if (source.kind === 'cuts')
+      return this.#cuts(call, { ...merging, ...this.#input(source.stages[0] as number, samplesPartition) })
     const publish = this.#definition(call, 'sink').publish
     return batchesOf(
       (async function* (functions) {
@@ -342,31 +394,53 @@ export class StageTask {
     )
   }
 
-  #input(stage: number): MergeInput {
+  async *#cuts(call: StepProgram, samples: MergeContext): AsyncGenerator<ReadBatch> {
+    const { target } = this.#stage
+    if (target.kind === 'cuts')
+      yield { batch: { kind: 'records', records: await cutsOf(samples, this.#order(call), target.ranges) } }
+  }
+
+  /** How records are ordered. What goes wrong is told where they are sorted, and not before. */
+  #order(call: StepProgram): Order {
+    const order = this.#definition(call, 'global').order?.(call.options, this.#functions(call), {
+      fail: () => undefined,
+    })
+    if (order === undefined) throw new PlanError('PLAN_OPTION', `${call.name} has no order`)
+    return order
+  }
+
+  #input(stage: number, partition = this.#task.task): MergeInput {
     return {
       tasks: this.#task.tasksOf(stage),
-      read: (task) => this.#records(stage, task),
-      batches: (task) => this.#blocks(stage, task),
+      read: (task) => this.#records(stage, task, partition),
+      batches: (task) => this.#blocks(stage, task, partition),
     }
   }
 
-  async *#records(stage: number, task: number): AsyncGenerator<readonly unknown[]> {
-    for await (const batch of this.#blocks(stage, task)) yield toRecords(batch)
+  async *#records(stage: number, task: number, partition: number): AsyncGenerator<readonly unknown[]> {
+    for await (const batch of this.#blocks(stage, task, partition)) yield toRecords(batch)
   }
 
-  async *#blocks(stage: number, task: number): AsyncGenerator<Batch> {
-    for await (const frame of this.#task.input(stage, task, this.#task.task)) {
+  async *#blocks(stage: number, task: number, partition: number): AsyncGenerator<Batch> {
+    for await (const frame of this.#task.input(stage, task, partition)) {
       this.#task.count({ bytes: frame.length })
       yield decodeBatch(frame)
     }
   }
 
-  #collector(): Collector {
-    const { target, partitions } = this.#stage
-    if (target.kind === 'result') return new ResultCollector(this.#task, this.#context(this.#stage.source.call))
+  async #collector(): Promise<Collector> {
+    const { source, target, partitions } = this.#stage
+    if (target.kind === 'result' || target.kind === 'cuts')
+      return new ResultCollector(this.#task, this.#context(this.#stage.source.call))
     const { call } = target
     const context = { ...this.#context(call), partitions }
     const { text } = this.#stage
+    if (target.kind === 'samples') return new SampleCollector(context, this.#order(call), target.ranges)
+    if (source.kind === 'ranges') {
+      const cuts: Cut[] = []
+      for await (const batch of this.#records(source.stages[1] as number, 0, 0)) cuts.push(...(batch as readonly Cut[]))
+      return new RangeCollector(context, this.#order(call), cuts)
+    }
     if (target.kind === 'shuffle') {
       const collecting = this.#definition(call, 'global').text
       if (text !== undefined && collecting !== undefined) return collecting.collect(call.options, text.tokens, context)
@@ -399,6 +473,10 @@ export class StageTask {
 
 async function* readBatches(reads: AsyncIterable<ReadBatch | readonly unknown[]>): AsyncGenerator<ReadBatch> {
   for await (const read of reads) yield 'batch' in read ? read : { batch: { kind: 'records', records: [...read] } }
+}
+
+async function* blocksOf(blocks: AsyncIterable<Batch>): AsyncGenerator<ReadBatch> {
+  for await (const batch of blocks) yield { batch }
 }
 
 async function* batchesOf(batches: AsyncIterable<readonly unknown[] | Batch>): AsyncGenerator<ReadBatch> {

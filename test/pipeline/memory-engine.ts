@@ -1,6 +1,6 @@
 // An engine in this process: runs the stages of a submission one after the other with the real runner, the real codec and
 // real capture, over blocks in memory. Effects are collected, not applied.
-import { mkdtempSync } from 'node:fs'
+import { mkdtempSync, readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { BlockWriter } from '../../src/blocks/store.ts'
@@ -15,6 +15,8 @@ export interface MemoryOptions {
   readonly deployment?: Deployment
   /** The order in which the tasks of a stage run. Default: as they are. */
   readonly order?: (tasks: number[]) => number[]
+  /** What tables and sorts may take before they are spilled, in bytes. */
+  readonly spillBytes?: number
   /** At most so many records together, as after a death. */
   readonly guard?: (index: number, available: number) => number
 }
@@ -35,6 +37,11 @@ export class MemoryEngine implements ExecutionEngine {
   constructor(options: MemoryOptions = {}) {
     this.#options = options
     this.deployment = options.deployment ?? (undefined as unknown as Deployment)
+  }
+
+  /** What tasks have left in their scratch folder. */
+  scratchFiles(): string[] {
+    return readdirSync(this.#scratch)
   }
 
   newId(): string {
@@ -67,6 +74,7 @@ export class MemoryEngine implements ExecutionEngine {
       scratch: this.#scratch,
       deployment: this.deployment,
       namespace: this.namespace,
+      spillBytes: this.#options.spillBytes,
     }
     const functions =
       submission.code === undefined

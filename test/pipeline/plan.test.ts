@@ -63,20 +63,83 @@ describe('explain', () => {
       "stage 0: 1 task
         input   from(items), 1 split
         output  shuffle countBy() into 1 partition, combined first
-      stage 1: 2 tasks
-        input   from(items, { partitions: 2 }), 2 splits
-        output  shuffle join(other, { how: 'left' }) into 1 partition
-      stage 2: 1 task
+      stage 1: 1 task
         input   merge countBy() of stage 0
-        output  shuffle join(other, { how: 'left' }) into 1 partition
-      stage 3: 1 task
-        input   merge join(other, { how: 'left' }) of stages 1 and 2
+        output  join(other, { how: 'left' }), whole for every task
+      stage 2: 2 tasks
+        input   from(items, { partitions: 2 }), 2 splits
+        fused   join(other, { how: 'left' }) with all of stage 1
         output  shuffle count() into 1 partition, combined first
-      stage 4: 1 task
-        input   merge count() of stage 3
+      stage 3: 1 task
+        input   merge count() of stage 2
         output  result
       server commands: none"
     `)
+  })
+
+  it('shows how large sides of a join are shuffled, and small ones are not', async () => {
+    const large = read.from([1, 2], { partitions: 2 }).flatMap((n) => [n])
+    const joined = large.join(large, { on: (n) => n })
+    expect((await joined.explain()).toString()).toMatchInlineSnapshot(`
+      "stage 0: 2 tasks
+        input   from(items, { partitions: 2 }), 2 splits
+        fused   flatMap(f)
+        output  shuffle join(other, { how: 'inner' }) into 1 partition
+      stage 1: 2 tasks
+        input   from(items, { partitions: 2 }), 2 splits
+        fused   flatMap(f)
+        output  shuffle join(other, { how: 'inner' }) into 1 partition
+      stage 2: 1 task
+        input   merge join(other, { how: 'inner' }) of stages 0 and 1
+        output  result
+      server commands: none"
+    `)
+    const beside = read.from([1, 2]).join(large, { on: (n) => n })
+    expect((await beside.explain()).toString()).toMatchInlineSnapshot(`
+      "stage 0: 1 task
+        input   from(items), 1 split
+        output  join(other, { how: 'inner' }), whole for every task
+      stage 1: 2 tasks
+        input   from(items, { partitions: 2 }), 2 splits
+        fused   flatMap(f) . join(other, { how: 'inner' }) with all of stage 0
+        output  result
+      server commands: none"
+    `)
+    const outer = read.from([1, 2]).join(read.from([2, 3]), { on: (n) => n, how: 'outer' })
+    expect((await outer.explain()).stages.map(({ output }) => output)).toEqual([
+      `shuffle join(other, { how: 'outer' }) into 1 partition`,
+      `shuffle join(other, { how: 'outer' }) into 1 partition`,
+      'result',
+    ])
+  })
+
+  it('shows sorting by ranges, where there are more than a few splits of many records', async () => {
+    const input = read.from(
+      Array.from({ length: 8 }, (_, i) => i),
+      { partitions: 8 },
+    )
+    const many = input.flatMap((n) => [n]).sortBy((n) => n, 'desc')
+    expect((await many.map((n) => n).explain()).toString()).toMatchInlineSnapshot(`
+      "stage 0: 8 tasks
+        input   from(items, { partitions: 8 }), 8 splits
+        fused   flatMap(f)
+        output  records for sortBy(f, 'desc'), with samples
+      stage 1: 1 task
+        input   samples of stage 0
+        output  4 ranges for sortBy(f, 'desc')
+      stage 2: 8 tasks
+        input   records of stage 0, ranges of stage 1
+        output  shuffle sortBy(f, 'desc') into 4 partitions
+      stage 3: 4 tasks
+        input   merge sortBy(f, 'desc') of stage 2
+        fused   map(f)
+        output  result
+      server commands: none"
+    `)
+    expect((await input.sort().explain()).stages.map(({ output }) => output)).toEqual([
+      'shuffle sort() into 1 partition',
+      'result',
+    ])
   })
 
   it('is the same each time, and runs nothing', async () => {

@@ -15,7 +15,7 @@ import { EffectCatalogue } from '../effects.ts'
 import { failureOf } from '../failure.ts'
 import { attemptToken, laneKeys, outboxKey, type LaneKeys } from '../keys.ts'
 import type { ExecutorSetup, Fault, FromExecutor, TaskMessage, TaskOutcome, ToExecutor } from '../protocol.ts'
-import type { TaskRunner } from '../runner.ts'
+import type { Environment, TaskRunner } from '../runner.ts'
 import { redirectConsole } from './console.ts'
 import { Drain, removeMarkers, type DrainedOutbox } from './drain.ts'
 import { Outbox, type OutboxPlace, type TaskCounts } from './outbox.ts'
@@ -80,7 +80,7 @@ class Executor {
     this.#programs = new Programs({
       deployment,
       modules: setup.modules,
-      environment: { worker: setup.worker, scratch: setup.scratch, deployment, namespace: setup.namespace },
+      environment: environmentOf(setup, deployment),
       base: setup.base,
       secret: setup.secret,
       known: () => this.#makeKnown(),
@@ -204,6 +204,7 @@ class Executor {
       token,
       worker: this.#setup.worker,
       signal,
+      memoryMb: Math.min(facts.memoryMb || Infinity, this.#setup.memoryMb),
       blocks: this.#blocks,
       outbox,
       position: this.#position,
@@ -319,7 +320,12 @@ class Executor {
   }
 }
 
-const fatalCodes = /^(CAPTURE_|PLAN_|CONFIG_|EXECUTION_(NO_WORKER|BLOCK_LOST|LOST|TOPOLOGY))/
+function environmentOf(setup: ExecutorSetup, deployment: Deployment): Environment {
+  const { worker, scratch, namespace, spillBytes, stores } = setup
+  return { worker, scratch, deployment, namespace, spillBytes, stores }
+}
+
+const fatalCodes = /^(CAPTURE_|PLAN_|CONFIG_|MATRIX_|EXECUTION_(NO_WORKER|BLOCK_LOST|LOST|TOPOLOGY))/
 
 function outcomeOf(error: unknown): TaskOutcome {
   const failure = failureOf(error, 'EXECUTION_CRASHED')

@@ -20,6 +20,7 @@ export interface TaskParts {
   readonly token: string
   readonly worker: string
   readonly signal: AbortSignal
+  readonly memoryMb: number
   readonly blocks: BlockStore
   readonly outbox: Outbox
   readonly position: PositionWriter
@@ -47,6 +48,7 @@ export class RunningTask implements TaskContext {
   readonly attempt: number
   readonly worker: string
   readonly signal: AbortSignal
+  readonly memoryMb: number
   /** Set before a missing block is thrown at the runner. */
   lost: LostBlock | undefined;
   in = 0
@@ -77,6 +79,7 @@ export class RunningTask implements TaskContext {
     this.attempt = message.attempt
     this.worker = parts.worker
     this.signal = parts.signal
+    this.memoryMb = parts.memoryMb
     this.#suspect = message.suspect
     this.#skip = message.skip
   }

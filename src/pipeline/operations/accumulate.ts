@@ -7,6 +7,7 @@ type Fold = (accumulator: unknown, record: unknown, values?: unknown) => unknown
 export const accumulate = defineOperation({
   kind: 'local',
   name: 'accumulate',
+  most: (records) => records,
   describe: () => 'accumulate(init, f)',
   step: (_options: unknown, [init, f]: readonly [unknown, Fold], context): Gather => {
     let seen = false

@@ -7,6 +7,7 @@ export const collect = defineOperation({
   name: 'collect',
   spread: 'one',
   combines: false,
+  most: (records) => records,
   describe: () => 'collect()',
   collect: (_options: unknown, _functions: readonly unknown[], context) => new RecordCollector(context),
   merge: (_options, _functions, context) => allBatches(context),

@@ -12,6 +12,7 @@ export const countBy = defineOperation({
   name: 'countBy',
   spread: 'hash',
   combines: true,
+  most: (records) => records,
   describe: ({ by }: CountByOptions) => (by ? 'countBy(f)' : 'countBy()'),
   steps: ({ by }: CountByOptions, functions: readonly unknown[]): Step[] =>
     by ? [{ shape: 'map', call: functions[0] as Step['call'] }] : [],

@@ -8,6 +8,7 @@ export const count = defineOperation({
   name: 'count',
   spread: 'one',
   combines: true,
+  most: () => 1,
   describe: () => 'count()',
   collect: (_options: unknown, _functions: readonly unknown[], context) =>
     new FoldCollector(context, 0, (state) => state + 1),

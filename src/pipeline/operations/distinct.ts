@@ -21,6 +21,7 @@ export const distinct = defineOperation({
   name: 'distinct',
   spread: 'hash',
   combines: true,
+  most: (records) => records,
   describe: ({ by }: DistinctOptions) => (by ? 'distinct(f)' : 'distinct()'),
   steps: ({ by }: DistinctOptions, functions: readonly unknown[]): Step[] =>
     by ? [{ shape: 'key', call: functions[0] as Step['call'] }] : [],

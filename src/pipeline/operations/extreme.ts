@@ -20,6 +20,7 @@ function extreme(name: string, sign: 1 | -1): GlobalDefinition<ExtremeOptions> {
     name,
     spread: 'one',
     combines: true,
+    most: () => 1,
     describe: ({ by }: ExtremeOptions) => (by ? `${name}(f)` : `${name}()`),
     steps: ({ by }: ExtremeOptions, functions: readonly unknown[]): Step[] =>
       by ? [{ shape: 'map', call: functions[0] as Step['call'] }] : [],

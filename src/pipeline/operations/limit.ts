@@ -12,9 +12,10 @@ export const limit = defineOperation({
   name: 'limit',
   spread: 'one',
   combines: false,
+  most: (records, { n }) => Math.min(records, n),
   describe: ({ n, offset }: LimitOptions) => (offset === 0 ? `limit(${n})` : `limit(${n}, ${offset})`),
   collect: ({ n, offset }: LimitOptions, _functions: readonly unknown[], context) =>
-    new RecordCollector(context, n + offset),
+    new RecordCollector(context, { most: n + offset }),
   async *merge({ n, offset }, _functions, context) {
     let skip = offset
     let left = n

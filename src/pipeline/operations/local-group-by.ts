@@ -10,6 +10,7 @@ type Reduce = (accumulator: unknown, record: unknown, key: unknown) => unknown
 export const localGroupBy = defineOperation({
   kind: 'local',
   name: 'localGroupBy',
+  most: (records) => records,
   describe: () => 'localGroupBy(key, reduce, init)',
   step: (_options: unknown, [keyOf, reduce, init]: readonly [KeyFunction, Reduce, unknown], context): Gather => {
     const table = new Table<unknown>()

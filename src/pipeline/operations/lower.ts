@@ -4,6 +4,7 @@ import { type Step, defineOperation } from '../define.ts'
 export const lower = defineOperation({
   kind: 'local',
   name: 'lower',
+  most: (records) => records,
   describe: () => 'lower()',
   step: (): Step => ({ shape: 'map', call: (record) => (record as string).toLowerCase() }),
   text: () => 'lower',

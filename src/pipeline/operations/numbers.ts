@@ -21,6 +21,7 @@ export const sum = defineOperation({
   name: 'sum',
   spread: 'one',
   combines: true,
+  most: () => 1,
   describe: ({ by }: NumberOptions) => (by ? 'sum(f)' : 'sum()'),
   steps,
   collect: (_options, _functions: readonly unknown[], context) =>
@@ -37,6 +38,7 @@ export const avg = defineOperation({
   name: 'avg',
   spread: 'one',
   combines: true,
+  most: () => 1,
   describe: ({ by }: NumberOptions) => (by ? 'avg(f)' : 'avg()'),
   steps,
   collect: (_options, _functions: readonly unknown[], context) =>

@@ -74,6 +74,7 @@ export const aggregate = defineOperation({
   name: 'aggregate',
   spread: 'one',
   combines: true,
+  most: () => 1,
   describe: () => 'aggregate(zero, local, merge)',
   collect: (_options: unknown, [zero, local]: readonly unknown[], context) =>
     new AsyncFoldCollector(
@@ -92,6 +93,7 @@ export const reduce = defineOperation({
   name: 'reduce',
   spread: 'one',
   combines: true,
+  most: () => 1,
   describe: () => 'reduce(f)',
   collect: (_options: unknown, [f]: readonly unknown[], context) =>
     new AsyncFoldCollector(context, new Fold((left, right) => (f as Merge)(left, right), context.fail)),

@@ -7,6 +7,7 @@ export const repartition = defineOperation({
   name: 'repartition',
   spread: 'hash',
   combines: false,
+  most: (records) => records,
   describe: () => 'repartition(f)',
   steps: (_options: unknown, [call]: readonly [Step['call']]): Step[] => [{ shape: 'key', call }],
   collect: (_options, _functions, context) => new PairCollector(context),

@@ -1,62 +1,64 @@
-// sort(compare) and sortBy(f, direction): stable.
+// sort(compare) and sortBy(f, direction): stable, ascending unless asked otherwise. Large inputs are sorted by ranges.
 import { compareValues } from '../../codec/compare.ts'
-import { type RunContext, type Step, defineOperation } from '../define.ts'
+import { type Order, type Reporting, type Step, defineOperation } from '../define.ts'
+import { guarded } from '../shuffle/ranges.ts'
 import type { Compare } from '../shuffle/runs.ts'
-import { SortCollector, mergeRuns } from '../shuffle/sorted.ts'
+import { checkOrder, sortAll } from '../shuffle/sorted.ts'
+import { RecordCollector } from '../shuffle/stream.ts'
+import { compareKeys } from '../shuffle/table.ts'
 
 interface SortOptions {
   /** Whether there is a comparison of the user. */
   readonly by: boolean
 }
 
-/** The user's comparison; where it throws, that is reported once a task and the two count as equal. */
-function guarded(compare: Compare | undefined, context: RunContext): Compare {
-  if (compare === undefined) return compareValues
-  let reported = false
-  return (left, right) => {
-    try {
-      return compare(left, right)
-    } catch (thrown) {
-      if (!reported) context.fail(thrown, [left, right])
-      reported = true
-      return 0
-    }
-  }
+const itself = (record: unknown): unknown => record
+const byValue: Order = { compare: compareValues, bare: itself, check: checkOrder }
+
+function sortOrder({ by }: SortOptions, functions: readonly unknown[], { fail }: Reporting): Order {
+  if (!by) return byValue
+  return { compare: guarded(functions[0] as Compare, fail), bare: itself, check: () => undefined }
 }
 
 export const sort = defineOperation({
   kind: 'global',
   name: 'sort',
-  spread: 'one',
+  spread: 'ranges',
   combines: false,
+  most: (records) => records,
   describe: ({ by }: SortOptions) => (by ? 'sort(compare)' : 'sort()'),
-  collect: (_options, functions: readonly unknown[], context) =>
-    functions[0] === undefined
-      ? new SortCollector(context, compareValues, (record) => record)
-      : new SortCollector(context, guarded(functions[0] as Compare, context)),
-  merge: (_options, functions, context) => mergeRuns(context, guarded(functions[0] as Compare | undefined, context)),
+  order: sortOrder,
+  collect: (options, functions: readonly unknown[], context) =>
+    new RecordCollector(context, { check: sortOrder(options, functions, context).check }),
+  merge: (options, functions, context) => sortAll(context, sortOrder(options, functions, context).compare),
 })
 
 interface SortByOptions {
   readonly direction: 'asc' | 'desc'
 }
 
-const keyOfPair = (record: unknown): unknown => (record as readonly unknown[])[0]
-const ascending: Compare = (left, right) =>
-  compareValues((left as readonly unknown[])[0], (right as readonly unknown[])[0])
-const descending: Compare = (left, right) => ascending(right, left)
+const keyOf = (pair: unknown): unknown => (pair as readonly unknown[])[0]
+const recordOf = (pair: unknown): unknown => (pair as readonly unknown[])[1]
+
+function keyOrder({ direction }: SortByOptions): Order {
+  return {
+    compare: direction === 'asc' ? compareKeys : (left, right) => compareKeys(right, left),
+    bare: (pair) => [keyOf(pair)],
+    check: (pair) => checkOrder(keyOf(pair)),
+  }
+}
 
 export const sortBy = defineOperation({
   kind: 'global',
   name: 'sortBy',
-  spread: 'one',
+  spread: 'ranges',
   combines: false,
+  most: (records) => records,
   describe: ({ direction }: SortByOptions) => (direction === 'asc' ? 'sortBy(f)' : `sortBy(f, 'desc')`),
   steps: (_options, [call]: readonly [Step['call']]): Step[] => [{ shape: 'key', call }],
-  collect: ({ direction }, _functions, context) =>
-    new SortCollector(context, direction === 'asc' ? ascending : descending, keyOfPair),
-  async *merge({ direction }, _functions, context) {
-    const batches = mergeRuns(context, direction === 'asc' ? ascending : descending)
-    for await (const batch of batches) yield (batch as readonly [unknown, unknown][]).map((pair) => pair[1])
+  order: keyOrder,
+  collect: (options, _functions, context) => new RecordCollector(context, { check: keyOrder(options).check }),
+  async *merge(options, _functions, context) {
+    for await (const batch of sortAll(context, keyOrder(options).compare)) yield batch.map(recordOf)
   },
 })

@@ -72,6 +72,7 @@ export const topK = defineOperation({
   name: 'topK',
   spread: 'one',
   combines: true,
+  most: (records, { k }) => Math.min(records, k),
   describe: ({ k, by }: TopOptions) => (by ? `topK(${k}, f)` : `topK(${k})`),
   steps: ({ by }, functions: readonly unknown[]): Step[] =>
     by ? [{ shape: 'key', call: functions[0] as Step['call'] }] : [],

@@ -21,6 +21,8 @@ const least = 1024 * 1024
 const largest = 64 * 1024 * 1024
 const splitsOfInput = 24
 const recordsTogether = 1000
+// For the guess how many records there are: few are shorter.
+const bytesOfRecord = 16
 // Opened at a time.
 const filesTogether = 32
 
@@ -86,7 +88,9 @@ async function splitsOf(options: FilesOptions, context: SplitContext): Promise<S
       from = to
     }
   }
-  return { count: splits.length, data: { files: entries, splits } satisfies FilesData }
+  const size = entries.reduce((sum, entry) => sum + entry.size, 0)
+  const records = options.format === 'bytes' ? entries.length : Math.ceil(size / bytesOfRecord)
+  return { count: splits.length, data: { files: entries, splits } satisfies FilesData, records }
 }
 
 /** Opens a file to see that it can be read, and reads the header of a CSV file. */

@@ -45,7 +45,7 @@ export const from = defineReader({
           await splits.close()
         }
       }
-      return { count, data: bordersOf(context.uploads, count, count), uploads: count }
+      return { count, data: bordersOf(context.uploads, count, count), uploads: count, records: start.length }
     }
     return streamed(start, iterator, splits, partitions, context.uploads)
   },

@@ -38,8 +38,8 @@ export const keys = defineReader({
     return [scan, 'TYPE', ...(type === undefined ? valueTypes.flatMap((one) => readCommands[one]) : readCommands[type])]
   },
   splits: async ({ values }, { deployment }) => {
-    const plan = await planKeyspace(deployment, values)
-    return { count: plan.shards.reduce((sum, { ranges }) => sum + ranges, 0), data: plan }
+    const { plan, keys: records } = await planKeyspace(deployment, values)
+    return { count: plan.shards.reduce((sum, { ranges }) => sum + ranges, 0), data: plan, records }
   },
   async *read(options, { index, data }, context) {
     const { deployment, namespace } = context.environment

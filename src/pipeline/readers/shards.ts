@@ -21,7 +21,7 @@ export const shards = defineReader({
   describe: () => 'shards()',
   splits: async (_options: Record<string, never>, { deployment }) => {
     const found = await shardsOf(deployment)
-    return { count: found.length, data: found }
+    return { count: found.length, data: found, records: found.length }
   },
   async *read(_options, { index, data }) {
     const shard = (data as readonly ShardInfo[])[index] as ShardInfo

@@ -8,8 +8,9 @@ import type { TokenOptions } from '../../native/text/tokens.ts'
 import { PlanError } from '../../errors.ts'
 import type { Collector, MergeContext, ShuffleContext } from '../define.ts'
 import { textKernel } from '../text.ts'
+import { type Budget, budgetOf } from './budget.ts'
 import { type Source, Scratch, mergeSorted } from './runs.ts'
-import { type Budget, Partitions, Table, joinEqual, pairsOf, refuserOf, tableBudget } from './table.ts'
+import { Partitions, Table, joinEqual, pairsOf, refuserOf } from './table.ts'
 
 const entriesOfFrame = 16_384
 
@@ -35,7 +36,7 @@ export class CountCollector implements Collector {
   readonly #budget: Budget
   #strings: string[] = []
 
-  constructor(context: ShuffleContext, tokens: TokenOptions, budget: Budget = tableBudget) {
+  constructor(context: ShuffleContext, tokens: TokenOptions, budget: Budget = budgetOf(context)) {
     this.#context = context
     this.#partitions = new Partitions(context)
     this.#counter = textKernel().counter(tokens)
@@ -148,7 +149,7 @@ function byText(left: unknown, right: unknown): number {
 }
 
 /** The reduce side: counts of strings as columns, then those of other keys as records. */
-export async function* mergeCounts(context: MergeContext, budget: Budget = tableBudget): AsyncGenerator<Batch> {
+export async function* mergeCounts(context: MergeContext, budget: Budget = budgetOf(context)): AsyncGenerator<Batch> {
   const counter = textKernel().counter({ tokens: 'none' })
   const others = new Table<number>()
   const scratch = new Scratch(context.environment.scratch, refuserOf(context))

@@ -4,9 +4,9 @@ import { type Batch, type CountBatch, type PairBatch, toRecords } from '../../co
 import { encodeBatch } from '../../codec/frames.ts'
 import { ColumnBuilder } from '../../native/text/column.ts'
 import type { Collector, MergeContext, ShuffleContext } from '../define.ts'
+import { type Budget, budgetOf } from './budget.ts'
 import type { Compare } from './runs.ts'
 import { SortCollector, mergeRuns } from './sorted.ts'
-import { type Budget, tableBudget } from './table.ts'
 
 export type Scored = readonly [member: string | Uint8Array, score: number]
 
@@ -29,10 +29,10 @@ export class ScoreCollector implements Collector {
   #bytes = 0
   #areAllColumns = true
 
-  constructor(context: ShuffleContext, scoredOf: (record: unknown) => Scored, budget: Budget = tableBudget) {
+  constructor(context: ShuffleContext, scoredOf: (record: unknown) => Scored, budget: Budget = budgetOf(context)) {
     this.#context = context
     this.#scoredOf = scoredOf
-    this.#sorted = new SortCollector(context, byScore, undefined, budget)
+    this.#sorted = new SortCollector(context, byScore, budget)
     this.#budget = budget
   }
 

@@ -1,13 +1,13 @@
-// Sorting: each task writes one sorted run (through scratch files where it outgrows its budget), one task merges the runs.
-// Stable: equal records stay in the order of the input.
+// Sorting within a task: records of any number into one sorted block, sorted blocks of all tasks into one order, records of
+// all tasks into one order. Stable: equal records stay in the order of the input.
 import { compareValues } from '../../codec/compare.ts'
 import type { Collector, MergeContext, ShuffleContext } from '../define.ts'
+import { type Budget, budgetOf } from './budget.ts'
 import { FrameWriter } from './frames.ts'
 import { type Compare, type Source, Scratch, mergeSorted } from './runs.ts'
-import { type Budget, refuserOf, tableBudget } from './table.ts'
-import { Weight } from './weight.ts'
-
-const batchSize = 1024
+import { Sorter } from './sorter.ts'
+import { allBatches } from './stream.ts'
+import { refuserOf } from './table.ts'
 
 /** Throws PLAN_RECORD for a value that has no place in an order, before it can spoil a sort. */
 export function checkOrder(value: unknown): void {
@@ -17,73 +17,38 @@ export function checkOrder(value: unknown): void {
   }
 }
 
+/** The map side: a block of sorted records. */
 export class SortCollector implements Collector {
-  readonly #compare: Compare
-  readonly #keyOf: ((record: unknown) => unknown) | undefined
-  readonly #budget: Budget
+  readonly #sorter: Sorter
   readonly #writer: FrameWriter
-  readonly #scratch: Scratch
-  readonly #runs: Source[] = []
-  readonly #weight = new Weight()
-  #records: unknown[] = []
-  #bytes = 0
 
-  /** @param keyOf what is compared of a record, where that is by the order of all values */
-  constructor(
-    context: ShuffleContext,
-    compare: Compare,
-    keyOf?: (record: unknown) => unknown,
-    budget: Budget = tableBudget,
-  ) {
-    this.#budget = budget
-    this.#compare = compare
-    this.#keyOf = keyOf
+  constructor(context: ShuffleContext, compare: Compare, budget: Budget = budgetOf(context)) {
+    this.#sorter = new Sorter(context, compare, budget)
     this.#writer = new FrameWriter(() => context.task.output(0), refuserOf(context))
-    this.#scratch = new Scratch(context.environment.scratch, refuserOf(context))
   }
 
   add(record: unknown): void {
-    if (this.#keyOf !== undefined) checkOrder(this.#keyOf(record))
-    this.#records.push(record)
-    this.#bytes += this.#weight.of(record)
+    this.#sorter.add(record)
   }
 
   drain(): Promise<void> | undefined {
-    const { bytes, keys } = this.#budget
-    return this.#bytes < bytes && this.#records.length < keys ? undefined : this.#spill()
-  }
-
-  async #spill(): Promise<void> {
-    this.#runs.push(await this.#scratch.write(this.#sorted()))
+    return this.#sorter.drain()
   }
 
   async end(): Promise<void> {
     try {
-      if (this.#runs.length > 0) await this.#spill()
-      const sorted = this.#runs.length === 0 ? this.#sorted() : mergeSorted(this.#runs, this.#compare, this.#scratch)
-      for await (const batch of sorted) {
+      for await (const batch of this.#sorter.sorted()) {
         for (const record of batch) this.#writer.add(record)
         await this.#writer.drain()
       }
       await this.#writer.end()
     } finally {
-      await this.#scratch.remove()
+      await this.#sorter.close()
     }
   }
-
-  #sorted(): Iterable<readonly unknown[]> {
-    const records = this.#records.sort(this.#compare)
-    this.#records = []
-    this.#bytes = 0
-    return batchesOf(records)
-  }
 }
 
-function* batchesOf(records: readonly unknown[]): Generator<readonly unknown[]> {
-  for (let i = 0; i < records.length; i += batchSize) yield records.slice(i, i + batchSize)
-}
-
-/** The reduce side: the runs of all tasks in one order. */
+/** The reduce side of sorted blocks: all of them in one order. */
 export async function* mergeRuns(context: MergeContext, compare: Compare): AsyncGenerator<readonly unknown[]> {
   const scratch = new Scratch(context.environment.scratch, refuserOf(context))
   try {
@@ -96,5 +61,23 @@ export async function* mergeRuns(context: MergeContext, compare: Compare): Async
     yield* mergeSorted(sources, compare, scratch)
   } finally {
     await scratch.remove()
+  }
+}
+
+/** The reduce side of blocks in the order of the input: their records sorted. */
+export async function* sortAll(
+  context: MergeContext,
+  compare: Compare,
+  budget: Budget = budgetOf(context),
+): AsyncGenerator<readonly unknown[]> {
+  const sorter = new Sorter(context, compare, budget)
+  try {
+    for await (const batch of allBatches(context)) {
+      for (const record of batch) sorter.add(record)
+      await sorter.drain()
+    }
+    yield* sorter.sorted()
+  } finally {
+    await sorter.close()
   }
 }

@@ -23,15 +23,24 @@ export class PairCollector implements Collector {
   }
 }
 
-/** Sends records to partition 0, `most` of them at most. */
+interface RecordOptions {
+  /** No further records are wanted. Default: all are. */
+  readonly most?: number
+  /** Throws for a record that is none. */
+  readonly check?: (record: unknown) => void
+}
+
+/** Sends records to partition 0. */
 export class RecordCollector implements Collector {
   readonly #partitions: Partitions
   readonly #most: number
+  readonly #check: ((record: unknown) => void) | undefined
   #count = 0
 
-  constructor(context: ShuffleContext, most = Infinity) {
+  constructor(context: ShuffleContext, { most = Infinity, check }: RecordOptions = {}) {
     this.#partitions = new Partitions(context, 1)
     this.#most = most
+    this.#check = check
   }
 
   get full(): boolean {
@@ -40,6 +49,7 @@ export class RecordCollector implements Collector {
 
   add(record: unknown): void {
     if (this.#count >= this.#most) return
+    this.#check?.(record)
     this.#count++
     this.#partitions.add(0, record)
   }

@@ -5,6 +5,7 @@ import { compareValues } from '../../codec/compare.ts'
 import { type Identity, hashKey, keyOf } from '../../codec/keys.ts'
 import { partitionOf } from '../../codec/hash.ts'
 import type { Collector, MergeContext, RunContext, ShuffleContext } from '../define.ts'
+import { type Budget, budgetOf } from './budget.ts'
 import { FrameWriter, type Refuse } from './frames.ts'
 import { type Compare, type Source, Scratch, mergeSorted } from './runs.ts'
 import { Weight } from './weight.ts'
@@ -14,23 +15,19 @@ export interface Entry<S> {
   state: S
 }
 
-/** Limits of one table. */
-export interface Budget {
-  readonly keys: number
-  readonly bytes: number
-}
-
-export const tableBudget: Budget = { keys: 500_000, bytes: 64 * 1024 * 1024 }
-
 // Map entry, entry object and state.
 const entryBytes = 120
+// Changes of states that are measured: one of so many, which counts for all of them.
+const measuredEvery = 64
 const batchSize = 1024
 
 /** A map by the content of keys, in the order in which they came, that knows about how large it is. */
 export class Table<S> {
   #entries = new Map<Identity, Entry<S>>()
   #bytes = 0
+  #changes = 0
   readonly #weight = new Weight()
+  readonly #states = new Weight()
 
   get size(): number {
     return this.#entries.size
@@ -45,7 +42,26 @@ export class Table<S> {
     // A piece of a longer text would keep all of that text alive: V8 shares it from 13 characters on.
     const own = typeof key === 'string' && key.length > 12 ? copied(key) : key
     this.#bytes += entryBytes + this.#weight.of(own)
+    if (typeof state === 'object' && state !== null) this.#bytes += this.#states.of(state)
     this.#entries.set(keyOf(own), { key: own, state })
+  }
+
+  /** Removes a key and gives what it had. */
+  take(key: unknown): Entry<S> | undefined {
+    const identity = keyOf(key)
+    const entry = this.#entries.get(identity)
+    if (entry !== undefined) this.#entries.delete(identity)
+    return entry
+  }
+
+  /** Whether the change of a state that is about to be made is to be measured. */
+  get measures(): boolean {
+    return this.#changes++ % measuredEvery === 0
+  }
+
+  /** Of a change that is measured: the state before and after it, as `sizeOf` says. */
+  grew(before: number, after: number): void {
+    this.#bytes += measuredEvery * (after - before)
   }
 
   isOver(budget: Budget): boolean {
@@ -85,8 +101,11 @@ export class Partitions {
   /** Adds a record to the partition of its key. */
   add(key: unknown, record: unknown): void {
     const writers = this.#writers
-    const p = writers.length === 1 ? 0 : partitionOf(hashKey(key), writers.length)
-    ;(writers[p] as FrameWriter).add(record)
+    this.addTo(writers.length === 1 ? 0 : partitionOf(hashKey(key), writers.length), record)
+  }
+
+  addTo(partition: number, record: unknown): void {
+    ;(this.#writers[partition] as FrameWriter).add(record)
   }
 
   /** Adds an encoded frame to a partition. */
@@ -115,7 +134,11 @@ export class TableCollector<S> implements Collector {
   readonly #update: (table: Table<S>, record: unknown) => void
   readonly #budget: Budget
 
-  constructor(context: ShuffleContext, update: (table: Table<S>, record: unknown) => void, budget = tableBudget) {
+  constructor(
+    context: ShuffleContext,
+    update: (table: Table<S>, record: unknown) => void,
+    budget: Budget = budgetOf(context),
+  ) {
     this.#partitions = new Partitions(context)
     this.#update = update
     this.#budget = budget
@@ -152,7 +175,7 @@ export type MergeStates = (earlier: unknown, later: unknown, key: unknown) => un
 export async function* mergeTables(
   context: MergeContext,
   merge: MergeStates,
-  budget: Budget = tableBudget,
+  budget: Budget = budgetOf(context),
 ): AsyncGenerator<readonly [key: unknown, state: unknown][]> {
   const table = new Table<unknown>()
   const scratch = new Scratch(context.environment.scratch, refuserOf(context))
@@ -183,7 +206,8 @@ export async function* mergeTables(
   }
 }
 
-function compareKeys(left: unknown, right: unknown): number {
+/** By the keys of pairs. */
+export function compareKeys(left: unknown, right: unknown): number {
   return compareValues((left as readonly unknown[])[0], (right as readonly unknown[])[0])
 }
 

@@ -172,7 +172,7 @@ describe('budgets', () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.tuple(fc.nat(5), fc.nat()), { maxLength: 60 }), async (records) => {
         const { context, frames } = shuffle()
-        const collector = new SortCollector(context, byKey, undefined, { keys: 4, bytes: 1_000_000 })
+        const collector = new SortCollector(context, byKey, { keys: 4, bytes: 1_000_000 })
         for (const record of records) {
           collector.add(record)
           await collector.drain()

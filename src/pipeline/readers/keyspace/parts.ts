@@ -53,9 +53,14 @@ export function rangesOf(keys: number): number {
   return ranges
 }
 
-export async function planKeyspace(deployment: Deployment, values: boolean): Promise<KeyspacePlan> {
+/** Also says how many keys there are now. */
+export async function planKeyspace(
+  deployment: Deployment,
+  values: boolean,
+): Promise<{ readonly plan: KeyspacePlan; readonly keys: number }> {
   const topology = await deployment.refresh()
   const order = scanOrderOf(topology)
+  let keys = 0
   const shards = await Promise.all(
     topology.shards.map(async (shard): Promise<PlannedShard> => {
       const [{ runId }, size, large] = await Promise.all([
@@ -63,11 +68,13 @@ export async function planKeyspace(deployment: Deployment, values: boolean): Pro
         deployment.onShard(shard.id, ['DBSIZE']),
         values && mayHoldLarge(deployment, shard.id),
       ])
-      const ranges = order === 'unknown' ? 1 : rangesOf(numberOf(size))
+      const count = numberOf(size)
+      keys += count
+      const ranges = order === 'unknown' ? 1 : rangesOf(count)
       return { slots: shard.slots, runId, ranges, large }
     }),
   )
-  return { cluster: topology.cluster, order, shards }
+  return { plan: { cluster: topology.cluster, order, shards }, keys }
 }
 
 /** Part `index` of a plan, for the task that reads it. */

@@ -1,0 +1,69 @@
+// Sorts more records than memory holds: runs of them go to scratch files, and are merged at the end. Stable.
+import type { RunContext } from '../define.ts'
+import type { Budget } from './budget.ts'
+import { type Compare, type Source, Scratch, mergeSorted } from './runs.ts'
+import { refuserOf } from './table.ts'
+import { Weight } from './weight.ts'
+
+const batchSize = 1024
+
+export class Sorter {
+  readonly #compare: Compare
+  readonly #budget: Budget
+  readonly #scratch: Scratch
+  readonly #runs: Source[] = []
+  readonly #weight = new Weight()
+  #records: unknown[] = []
+  #bytes = 0
+
+  constructor(context: RunContext, compare: Compare, budget: Budget) {
+    this.#compare = compare
+    this.#budget = budget
+    this.#scratch = new Scratch(context.environment.scratch, refuserOf(context))
+  }
+
+  get isEmpty(): boolean {
+    return this.#records.length === 0 && this.#runs.length === 0
+  }
+
+  add(record: unknown): void {
+    this.#records.push(record)
+    this.#bytes += this.#weight.of(record)
+  }
+
+  /** Writes a run where the budget is used up. */
+  drain(): Promise<void> | undefined {
+    const { bytes, keys } = this.#budget
+    return this.#bytes < bytes && this.#records.length < keys ? undefined : this.#spill()
+  }
+
+  async #spill(): Promise<void> {
+    this.#runs.push(await this.#scratch.write(this.#take()))
+  }
+
+  /** All records in their order, once. */
+  async *sorted(): AsyncGenerator<readonly unknown[]> {
+    if (this.#runs.length === 0) {
+      yield* this.#take()
+      return
+    }
+    if (this.#records.length > 0) await this.#spill()
+    yield* mergeSorted(this.#runs, this.#compare, this.#scratch)
+  }
+
+  /** Removes its files. */
+  close(): Promise<void> {
+    return this.#scratch.remove()
+  }
+
+  #take(): Iterable<readonly unknown[]> {
+    const records = this.#records.sort(this.#compare)
+    this.#records = []
+    this.#bytes = 0
+    return batchesOf(records)
+  }
+}
+
+function* batchesOf(records: readonly unknown[]): Generator<readonly unknown[]> {
+  for (let i = 0; i < records.length; i += batchSize) yield records.slice(i, i + batchSize)
+}
