@@ -89,7 +89,8 @@ function refuse(reason: string): never {
 /** The elements of bytes that are in C order and little-endian: a view where they are aligned, else of a copy. */
 export function npyElements<T extends NpyType>(type: T, bytes: Uint8Array): NpyArrays[T] {
   const { unit, view } = layouts[type]
-  const aligned = bytes.byteOffset % unit === 0 ? bytes : bytes.slice()
+  // A Buffer's slice() would be a view again.
+  const aligned = bytes.byteOffset % unit === 0 ? bytes : new Uint8Array(bytes)
   return view(aligned.buffer, aligned.byteOffset, aligned.byteLength) as NpyArrays[T]
 }
 
