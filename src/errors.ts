@@ -278,6 +278,42 @@ export const catalogue = {
     meaning: 'What a step gave back is too large to be kept.',
     hint: 'One step may give back 8 MiB: keep larger data under keys, and pass their names.',
   },
+  MODEL_RUNTIME: {
+    meaning: 'A model was to be run where onnxruntime-node is not installed, or cannot be loaded.',
+    hint: 'Type `npm install onnxruntime-node` beside each worker that shall run models; `gearmill doctor` shows which have it.',
+  },
+  MODEL_UNKNOWN: {
+    meaning: 'There is no model of that name.',
+    hint: '`mill.models.list()` and `gearmill models ls` show those that there are; `mill.models.set(name, bytes)` stores one.',
+  },
+  MODEL_FORMAT: {
+    meaning: 'Bytes are not an ONNX model, or one that onnxruntime does not take.',
+    hint: 'The message says what is wrong; the model has to be one file, with its weights inside.',
+  },
+  MODEL_INPUT: {
+    meaning: 'An input of a model is missing, unknown, or has another dtype or shape than the model declares.',
+    hint: 'The message says what was expected and what came; `mill.models.get(name)` lists inputs and outputs.',
+  },
+  MODEL_OUTPUT: {
+    meaning: 'A model has no such output, or one that does not belong to single records.',
+    hint: 'For predict() the first dimension of each input and output is that of the records.',
+  },
+  MODEL_RUN: {
+    meaning: 'onnxruntime failed while it ran a model.',
+    hint: "The message is onnxruntime's own.",
+  },
+  MODEL_TENSOR: {
+    meaning: 'A tensor is not valid: its dtype, its shape, or data that do not fit them.',
+    hint: 'The message says what was expected and what came.',
+  },
+  MODEL_NAME: {
+    meaning: 'The name of a model or tensor has characters that names may not have.',
+    hint: 'Use 1 to 128 letters, digits and _ . : - /.',
+  },
+  MODEL_DAMAGED: {
+    meaning: 'A part of a stored model or tensor is missing, or is not what was stored.',
+    hint: 'Store it again; where the server evicts keys, it needs the policy noeviction.',
+  },
   BUFFER_CLOSED: {
     meaning: 'A shared buffer, or a view or cursor on it, was used after close().',
     hint: 'Close it when the last view is done with; get() gives plain objects that outlive it.',
@@ -449,6 +485,14 @@ export class KernelError extends GearmillError {
   }
 }
 
+/** Tensors and ONNX models. */
+export class ModelError extends GearmillError {
+  declare readonly code: CodeOf<'MODEL'>
+  constructor(code: CodeOf<'MODEL'>, message: string, options?: ErrorOptions) {
+    super(code, message, options)
+  }
+}
+
 /** Shared buffers: files, schemas and values. */
 export class BufferError extends GearmillError {
   declare readonly code: CodeOf<'BUFFER'>
@@ -459,7 +503,7 @@ export class BufferError extends GearmillError {
 
 /** One record (or task) that failed: what failed, where it came from, and what was thrown. */
 export class RecordError extends GearmillError {
-  declare readonly code: CodeOf<'EXECUTION'> | CodeOf<'PLAN'> | CodeOf<'CAPTURE'> | CodeOf<'CONNECT'>
+  declare readonly code: CodeOf<'EXECUTION'> | CodeOf<'PLAN'> | CodeOf<'CAPTURE'> | CodeOf<'CONNECT'> | CodeOf<'MODEL'>
   /** The input record, cut to a readable size; undefined where there is none (a task that died). */
   readonly record: unknown
   /** Where the record came from: `file:line`, a key, or `stage 1, task 4`. */
@@ -482,7 +526,7 @@ export class RecordError extends GearmillError {
 
 /** An execution that did not succeed as a whole. `results` holds what did. */
 export class ExecutionError<T = unknown> extends GearmillError {
-  declare readonly code: CodeOf<'EXECUTION'> | CodeOf<'CAPTURE'> | CodeOf<'PLAN'> | CodeOf<'CONNECT'>
+  declare readonly code: CodeOf<'EXECUTION'> | CodeOf<'CAPTURE'> | CodeOf<'PLAN'> | CodeOf<'CONNECT'> | CodeOf<'MODEL'>
   readonly execution: string
   readonly errors: readonly RecordError[]
   readonly results: readonly T[]

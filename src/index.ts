@@ -51,6 +51,7 @@ export {
   ExecutionError,
   GearmillError,
   MatrixError,
+  ModelError,
   PlanError,
   RecordError,
   ServerError,

@@ -14,6 +14,8 @@ import { broadcastName } from './mill/broadcast.ts'
 import { submitCall, type CallExecution } from './mill/call.ts'
 import { ClientCounter, checkCounter, counterPrefix, type Counter } from './mill/counter.ts'
 import { Executions } from './mill/executions.ts'
+import { Models } from './models/models.ts'
+import { Tensors } from './models/tensors.ts'
 import type { LocalOptions, MillOptions } from './mill/options.ts'
 import { Readers } from './pipeline/readers.ts'
 import type { Deployment, Topology } from './redis/deployment.ts'
@@ -78,6 +80,10 @@ export class Mill extends Readers implements AsyncDisposable {
   readonly executions: Executions
   /** The triggers of the deployment, whoever registered them. */
   readonly triggers: Triggers
+  /** Typed tensors as values; also inside shipped functions. */
+  readonly tensors: Tensors
+  /** ONNX models; `run`, `get` and `list` also inside shipped functions. */
+  readonly models: Models
   readonly config: Config
   readonly #deployment: Deployment
   readonly #engine: EngineClient
@@ -109,12 +115,16 @@ export class Mill extends Readers implements AsyncDisposable {
   private constructor(parts: MillParts, owned: readonly Owned[]) {
     const { deployment, engine, config } = parts
     const triggers = new Triggers({ engine, secret: config.secret, timeoutMs: config.jobs.timeoutMs })
+    const models = new Models(engine)
     super({
       engine,
       secret: config.secret,
+      models,
       register: (description, options) => triggers.registerPipeline(description, options),
     })
     this.triggers = triggers
+    this.models = models
+    this.tensors = new Tensors(deployment, config.namespace)
     this.#calls = new Calls(triggers.client)
     this.redis = parts.redis
     this.executions = new Executions(engine)
@@ -130,6 +140,8 @@ export class Mill extends Readers implements AsyncDisposable {
     this.#known = parts.known
     parts.known.set(this, 'mill')
     parts.known.set(parts.redis, 'mill.redis')
+    parts.known.set(models, 'mill.models')
+    parts.known.set(this.tensors, 'mill.tensors')
   }
 
   /** Shards and server version, as last seen. */

@@ -13,7 +13,7 @@ const run = [join(root, 'dist/cli/main.js'), 'run']
 
 // Those that print nothing by themselves have tests of their own: below, and in test/buffers.
 const withArguments = ['word-count.ts', 'buffers-cache.ts']
-const names = (await readdir(join(root, 'examples'))).filter((name) => !withArguments.includes(name))
+const names = (await readdir(join(root, 'examples'))).filter((name) => name.endsWith('.ts') && !withArguments.includes(name))
 
 test.each(names)('%s', async (name) => {
   const path = join(root, 'examples', name)

@@ -1,5 +1,6 @@
 // Runs `mill.submit(fn, ...args)`: the engine's smallest use, one function, one task, one value.
 import { encodeRecords } from '../codec/frames.ts'
+import { ModelError } from '../errors.ts'
 import { failureOf } from './failure.ts'
 import type { Failure, Program, TaskContext, TaskRunner } from './runner.ts'
 
@@ -25,6 +26,8 @@ export default async function callRunner(program: Program): Promise<TaskRunner> 
         await context.output(0).append(encodeRecords([value]))
         context.count({ out: 1 })
       } catch (error) {
+        // Another worker may have the runtime of models.
+        if (error instanceof ModelError && error.code === 'MODEL_RUNTIME') throw error
         const failure = failureOf(error, 'EXECUTION_RECORD')
         context.fail({ ...failure, stack: `${failure.stack ?? failure.message}\n${stack}` })
       }

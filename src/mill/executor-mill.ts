@@ -3,6 +3,8 @@ import { counterValue } from '../engine/counters.ts'
 import { tally } from '../engine/executor/tally.ts'
 import { lanesOf } from '../engine/lanes.ts'
 import { PlanError } from '../errors.ts'
+import { executorModels, type ExecutorModels } from '../models/executor-models.ts'
+import { Tensors } from '../models/tensors.ts'
 import type { Deployment } from '../redis/deployment.ts'
 import { userRedis, type UserRedis } from '../redis/user.ts'
 import { broadcastPrefix, openBroadcast } from './broadcast.ts'
@@ -11,13 +13,16 @@ import { checkAmount, checkCounter, counterPrefix, type Counter } from './counte
 /** The part of a mill that functions have in executors. */
 export interface ExecutorMill {
   readonly redis: UserRedis
+  readonly models: ExecutorModels
+  readonly tensors: Tensors
   counter(name: string): Counter
 }
 
-/** Whose counters they are. */
+/** Where the executor works. */
 export interface ExecutorPlace {
   readonly namespace: string
-  readonly group: string
+  /** Whose counters they are; triggers have none. */
+  readonly group?: string
 }
 
 /** Names that say how to make what they stand for: made when it is first asked for, and kept. */
@@ -46,11 +51,15 @@ class KnownThings extends Map<string, unknown> {
   }
 }
 
-export default function known(deployment: Deployment, place?: ExecutorPlace): ReadonlyMap<string, unknown> {
+export default function known(deployment: Deployment, place: ExecutorPlace): ReadonlyMap<string, unknown> {
   const redis = userRedis(deployment)
+  const models = executorModels(deployment, place.namespace)
+  const tensors = new Tensors(deployment, place.namespace)
   const things = new KnownThings([], { [counterPrefix]: counter, [broadcastPrefix]: openBroadcast })
   const mill: ExecutorMill = Object.freeze({
     redis,
+    models,
+    tensors,
     counter: (name: string) => {
       checkCounter(name)
       return things.get(counterPrefix + name) as Counter
@@ -58,16 +67,18 @@ export default function known(deployment: Deployment, place?: ExecutorPlace): Re
   })
   things.set('mill', mill)
   things.set('mill.redis', redis)
+  things.set('mill.models', models)
+  things.set('mill.tensors', tensors)
   return things
 
   function counter(name: string): Counter {
-    if (place === undefined) {
+    const { namespace, group } = place
+    if (group === undefined) {
       throw new PlanError(
         'PLAN_OPTION',
         `counter '${name}': triggers have no commit that counts; use an effect (HINCRBY)`,
       )
     }
-    const { namespace, group } = place
     return Object.freeze({
       name,
       add: (n = 1) => {

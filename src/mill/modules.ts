@@ -9,7 +9,7 @@ function compiled(path: string): string {
 
 export function modules(): Modules {
   return {
-    runners: { call: compiled('engine/call-runner'), pipeline: compiled('pipeline/runner') },
+    runners: { call: compiled('engine/call-runner'), pipeline: compiled('pipeline/runner'), model: compiled('models/runner') },
     known: compiled('mill/executor-mill'),
   }
 }

@@ -22,6 +22,7 @@ import { lower } from './operations/lower.ts'
 import { map } from './operations/map.ts'
 import { avg, sum } from './operations/numbers.ts'
 import { aggregate, reduce } from './operations/reduce.ts'
+import { predict } from './operations/predict.ts'
 import { repartition } from './operations/repartition.ts'
 import { sort, sortBy } from './operations/sort.ts'
 import { split } from './operations/split.ts'
@@ -133,6 +134,18 @@ class PipelineBuilder {
 
   lower(): PipelineBuilder {
     return this.#add(lower, null)
+  }
+
+  predict(model: unknown, options: { readonly input?: unknown; readonly batch?: unknown } = {}): PipelineBuilder {
+    checkString('predict', model, 'the name of a model')
+    checkOptions('predict', options, ['input', 'batch'])
+    const { input, batch = 256 } = options
+    checkInteger('predict', batch, 1, 'batch to be a whole number of at least 1')
+    const { models } = this.#launcher
+    if (models === undefined) refuse('predict', 'a pipeline of a mill', model)
+    if (input === undefined) return this.#add(predict, { model, batch, input: false }, models)
+    checkFunction('predict', input, 'input to be a function')
+    return this.#add(predict, { model, batch, input: true }, models, input)
   }
 
   with(values: unknown): PipelineBuilder {

@@ -7,17 +7,19 @@
 // A step that first returns a promise in the middle of a record (a flatMap above it may have made several items of it)
 // defers: the promise and the inputs that follow it at that step are kept, uncalled, and run through the cut chain when the
 // loop is left. So nothing is called twice, and never more than `concurrency` calls are under way.
-import type { Step } from './define.ts'
+import type { BatchStep, Step } from './define.ts'
 
 /** Receives what leaves the chain; `origin` is the index of the record it was made from. */
 export type Emit = (value: unknown, origin: number) => void
 /** Receives what a step threw for its input. */
 export type Fail = (step: number, input: unknown, origin: number, thrown: unknown) => void
 
-interface BoundStep extends Step {
+interface Values {
   /** What with() gives to the function, if anything. */
   readonly values?: unknown
 }
+type SingleStep = Step & Values
+type BoundStep = (Step | BatchStep) & Values
 
 interface Deferral {
   readonly step: number
@@ -54,7 +56,12 @@ export class Chain {
     this.#steps = steps
     this.#emit = emit
     this.#fail = fail
-    this.#asynchronous = steps.map((step) => step.call instanceof AsyncFunction)
+    this.#asynchronous = steps.map((step) => step.shape === 'batch' || step.call instanceof AsyncFunction)
+  }
+
+  /** How many records should go through together, for steps that take several; 0: there is none. */
+  get wants(): number {
+    return Math.max(0, ...this.#steps.map((step) => (step.shape === 'batch' ? step.size : 0)))
   }
 
   /** Runs `items[from .. to)` through the chain. A promise only where a step gave one. */
@@ -116,6 +123,7 @@ export class Chain {
     started?: PromiseLike<unknown>,
   ): Promise<void> {
     const step = this.#steps[index] as BoundStep
+    if (step.shape === 'batch') return this.#runBatches(index, step, items, origins, from, to)
     const results = new Array<unknown>(to - from)
     const failed = new Set<number>()
     let next = from
@@ -155,11 +163,38 @@ export class Chain {
     await this.#run(index + 1, values, nextOrigins, 0, values.length)
   }
 
+  /** A step that takes records together; what follows it gets them in order. */
+  async #runBatches(
+    index: number,
+    step: BatchStep & Values,
+    items: readonly unknown[],
+    origins: Origins,
+    from: number,
+    to: number,
+  ): Promise<void> {
+    const values: unknown[] = []
+    const nextOrigins: number[] = []
+    for (let first = from; first < to; first += step.size) {
+      const batch = items.slice(first, Math.min(to, first + step.size))
+      const settled = await step.call(batch, step.values)
+      for (const [k, result] of settled.entries()) {
+        const origin = origins === undefined ? first + k : (origins[first + k] as number)
+        if ('thrown' in result) this.#fail(index, batch[k], origin, result.thrown)
+        else {
+          values.push(result.value)
+          nextOrigins.push(origin)
+        }
+      }
+    }
+    await this.#run(index + 1, values, nextOrigins, 0, values.length)
+  }
+
   #loop(first: number, last: number): Loop {
     const key = first * 1024 + last
     let loop = this.#loops.get(key)
     if (loop === undefined) {
-      loop = compile(this.#steps, first, last, this.#fail)
+      // Steps that take records together are asynchronous: none of them is in a loop.
+      loop = compile(this.#steps as readonly SingleStep[], first, last, this.#fail)
       this.#loops.set(key, loop)
     }
     return loop
@@ -188,7 +223,7 @@ function pendingOf(value: object): PromiseLike<unknown> | undefined {
 }
 
 /** The source of one step: `input` and `output` are names of variables, `skip` leaves the current item. */
-function source(step: BoundStep, k: number, input: string, output: string, skip: string, inner: string): string {
+function source(step: SingleStep, k: number, input: string, output: string, skip: string, inner: string): string {
   const call = step.values === undefined ? `f${k}(${input})` : `f${k}(${input}, w${k})`
   const pending = step.shape === 'flat' ? `pendingOf(r${k})` : `typeof r${k}.then === 'function' ? r${k} : undefined`
   const calling = `
@@ -241,11 +276,11 @@ function opened(value: unknown, fail: Fail, step: number, input: unknown, origin
   }
 }
 
-function compile(steps: readonly BoundStep[], first: number, last: number, fail: Fail): Loop {
+function compile(steps: readonly SingleStep[], first: number, last: number, fail: Fail): Loop {
   let body = `emit(v${last}, origin)`
   for (let k = last - 1; k >= first; k--) {
     const inLoop = steps.slice(first, k).some((step) => step.shape === 'flat')
-    body = source(steps[k] as BoundStep, k, `v${k}`, `v${k + 1}`, inLoop ? 'continue' : 'break record', body)
+    body = source(steps[k] as SingleStep, k, `v${k}`, `v${k + 1}`, inLoop ? 'continue' : 'break record', body)
   }
   const range = Array.from({ length: last - first }, (_, i) => first + i)
   const text = `'use strict'

@@ -1,6 +1,7 @@
 // The public face of pipelines: an immutable description of a reader, operations and an action. Types flow through the
 // chain; nothing runs before run() or start().
 import type { Schema } from '../buffers/schema.ts'
+import type { Tensor } from '../codec/tensor.ts'
 import type { Resource } from '../code/resource.ts'
 import type { Command } from '../engine/runner.ts'
 import type { ExecutionStatus } from '../engine/execution.ts'
@@ -83,6 +84,34 @@ export interface Outcome<T> {
   readonly errors: RecordError[]
 }
 
+/** What one record gives to one input of a model: its elements without the dimension of the records. */
+export type ModelRow =
+  | Tensor
+  | Tensor['data']
+  | number
+  | bigint
+  | boolean
+  | string
+  | readonly (number | bigint | boolean | string)[]
+  | readonly (readonly number[])[]
+  | readonly (readonly (readonly number[])[])[]
+
+export interface PredictOptions<T, W extends With> {
+  /** The input of a record, or `{ name: row }` where the model has several. Default: the record. */
+  readonly input?: (
+    record: T,
+    ...values: W
+  ) => ModelRow | Readonly<Record<string, ModelRow>> | PromiseLike<ModelRow | Readonly<Record<string, ModelRow>>>
+  /** Records that go through the model at a time, 1 or more. Default 256. */
+  readonly batch?: number
+}
+
+export interface Predicted<T> {
+  readonly record: T
+  /** The outputs of the model by name, each without the dimension of the records. */
+  readonly output: Readonly<Record<string, Tensor>>
+}
+
 /** What a sink did. */
 export interface Written {
   /** Commands that were applied (`write`, mode `add`), or members and fields that were stored (mode `replace`). */
@@ -126,6 +155,15 @@ export interface Pipeline<T, W extends With = readonly []> {
   words(this: Pipeline<string, W>): Pipeline<string, W>
   /** `String.toLowerCase`. */
   lower(this: Pipeline<string, W>): Pipeline<string, W>
+
+  /**
+   * Runs records through an ONNX model of `mill.models`, `batch` of them at a time (default 256): the first dimension of its
+   * inputs and outputs is that of the records. A model that is replaced counts from the next task or batch of events on.
+   *
+   * Throws `PLAN_OPTION`; the execution fails with `MODEL_UNKNOWN`, `MODEL_RUNTIME`, `MODEL_FORMAT`, records with
+   * `MODEL_INPUT`, `MODEL_TENSOR`, `MODEL_RUN`.
+   */
+  predict(model: string, options?: PredictOptions<T, W>): Pipeline<Predicted<T>, W>
 
   /** Gives the functions that follow a second parameter: values, and resources made once per executor with onWorker(). */
   with<V extends object>(values: V): Pipeline<T, readonly [values: Added<W, V>]>

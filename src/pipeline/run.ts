@@ -23,6 +23,8 @@ export interface Launcher {
   readonly engine: ExecutionEngine
   /** Signs shipped code; see GEARMILL_SECRET. */
   readonly secret?: string | undefined
+  /** What stands for the models of executors in what is shipped. */
+  readonly models?: object
   /** Keeps a pipeline as a trigger. */
   readonly register?: (description: Description, options: RegisterOptions) => Promise<Trigger>
 }

@@ -325,11 +325,14 @@ function environmentOf(setup: ExecutorSetup, deployment: Deployment): Environmen
   return { worker, scratch, deployment, namespace, spillBytes, stores }
 }
 
-const fatalCodes = /^(CAPTURE_|PLAN_|CONFIG_|MATRIX_|EXECUTION_(NO_WORKER|BLOCK_LOST|LOST|TOPOLOGY))/
+const fatalCodes = /^(CAPTURE_|PLAN_|CONFIG_|MATRIX_|MODEL_|EXECUTION_(NO_WORKER|BLOCK_LOST|LOST|TOPOLOGY))/
+
+/** What another worker may have. */
+const unableCodes = new Set(['CAPTURE_PACKAGE', 'EXECUTION_NO_WORKER', 'MODEL_RUNTIME'])
 
 function outcomeOf(error: unknown): TaskOutcome {
   const failure = failureOf(error, 'EXECUTION_CRASHED')
-  if (failure.code === 'CAPTURE_PACKAGE' || failure.code === 'EXECUTION_NO_WORKER') return { kind: 'unable', failure }
+  if (unableCodes.has(failure.code)) return { kind: 'unable', failure }
   if (fatalCodes.test(failure.code)) return { kind: 'fatal', failure }
   if (error instanceof GearmillError && error.retryable) return { kind: 'later', failure }
   return { kind: 'broken', failure }

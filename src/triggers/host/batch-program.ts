@@ -4,7 +4,7 @@
 import type { Command, Environment, Failure, Program } from '../../engine/runner.ts'
 import { PlanError } from '../../errors.ts'
 import { builtins } from '../../pipeline/builtins.ts'
-import { defineReader, type Definition, type ReadBatch, type RunContext, type Step } from '../../pipeline/define.ts'
+import { defineReader, type BatchStep, type Definition, type ReadBatch, type RunContext, type Step } from '../../pipeline/define.ts'
 import { failureOf } from '../../pipeline/failures.ts'
 import { Chain } from '../../pipeline/fusion.ts'
 import { window, type WindowStep } from '../../pipeline/operations/window.ts'
@@ -42,7 +42,7 @@ interface Windowing {
 }
 
 interface Bound {
-  readonly step: Step
+  readonly step: Step | BatchStep
   readonly values: unknown
   readonly call: StepProgram
 }
@@ -52,6 +52,8 @@ export class BatchProgram {
   readonly #signal: AbortSignal
   readonly #loaded = new Map<number, object>()
   #chain!: Chain
+  /** Of steps that have to find something before a batch. */
+  #ready: { readonly run: () => Promise<void>; readonly call: StepProgram }[] = []
   #sink: ((value: unknown) => readonly Command[]) | undefined
   #sinkCall!: StepProgram
   #keepsResults = false
@@ -144,6 +146,9 @@ export class BatchProgram {
   }
 
   #chainOf(bound: readonly Bound[]): Chain {
+    this.#ready = bound.flatMap(({ step, call }) =>
+      step.shape === 'batch' && step.ready !== undefined ? [{ run: step.ready, call }] : [],
+    )
     return new Chain(
       bound.map(({ step, values }) => ({ ...step, values })),
       (value, origin) => this.#emit(value, origin),
@@ -187,11 +192,24 @@ export class BatchProgram {
     const results = (this.#results = new Array<unknown>(this.#keepsResults ? records.length : 0))
     this.#values = []
     this.#origins = []
-    const running = this.#chain.run(records, 0, records.length)
-    if (running !== undefined) await running
+    await this.#runChain(records)
     for (const origin of failures.keys()) effects[origin] = undefined
     const together = this.#rest.length > 0 ? await this.#runRest(records.length) : []
     return { failures, effects, together, results }
+  }
+
+  async #runChain(records: readonly unknown[]): Promise<void> {
+    for (const { run, call } of this.#ready) {
+      try {
+        await run()
+      } catch (thrown) {
+        // It may be there when they are tried again.
+        for (const [i, record] of records.entries()) this.#failures.set(i, this.#failure(call, thrown, record))
+        return
+      }
+    }
+    const running = this.#chain.run(records, 0, records.length)
+    if (running !== undefined) await running
   }
 
   /** How events are put into windows, if they are. */
@@ -213,8 +231,7 @@ export class BatchProgram {
     const failures = (this.#failures = new Map<number, Failure>())
     this.#values = []
     this.#origins = []
-    const running = this.#chain.run(records, 0, records.length)
-    if (running !== undefined) await running
+    await this.#runChain(records)
     const waits = new Array<number | undefined>(records.length)
     let latest = mark
     let late = 0

@@ -39,9 +39,9 @@ class Host {
   async #makeKnown(): Promise<ReadonlyMap<string, unknown>> {
     if (this.#setup.known === undefined) return new Map()
     const module = (await import(this.#setup.known)) as {
-      default: (deployment: Deployment) => ReadonlyMap<string, unknown>
+      default: (deployment: Deployment, place: { namespace: string }) => ReadonlyMap<string, unknown>
     }
-    return module.default(this.#deployment)
+    return module.default(this.#deployment, { namespace: this.#setup.namespace })
   }
 
   #freePlace(): number {

@@ -1,0 +1,112 @@
+// `mill.models` inside of executors: models run here, in sessions that are kept.
+import type { Tensor, TensorInput } from '../codec/tensor.ts'
+import { ModelError } from '../errors.ts'
+import type { Predictor } from '../pipeline/operations/predict.ts'
+import type { Deployment } from '../redis/deployment.ts'
+import { feedOf } from './feed.ts'
+import { type ModelInfo, ModelStore } from './model-store.ts'
+import { ModelPredictor } from './predictor.ts'
+import { type Session, Sessions } from './session.ts'
+
+/** How long a name is taken to mean the model that it meant, in milliseconds: calls that follow each other ask once. */
+const sameModelMs = 250
+/** A model that is replaced while it is loaded is asked for again. */
+const mostLoads = 5
+
+/** A name, and what it meant when it was last asked. */
+interface Meaning {
+  readonly info: Promise<ModelInfo>
+  readonly until: number
+}
+
+export interface RunOptions {
+  /** Outputs that are wanted. Default: all. */
+  readonly outputs?: readonly string[]
+}
+
+export class ExecutorModels {
+  readonly #store: ModelStore
+  readonly #sessions = new Sessions()
+  readonly #meanings = new Map<string, Meaning>()
+
+  constructor(deployment: Deployment, namespace: string) {
+    this.#store = new ModelStore(deployment, namespace)
+  }
+
+  /**
+   * Runs a model on tensors. Throws `MODEL_UNKNOWN`, `MODEL_INPUT`, `MODEL_OUTPUT`, `MODEL_TENSOR`, `MODEL_RUN`,
+   * `MODEL_RUNTIME`.
+   */
+  async run(
+    name: string,
+    inputs: Readonly<Record<string, TensorInput>>,
+    options: RunOptions = {},
+  ): Promise<Record<string, Tensor>> {
+    const info = await this.meaning(name)
+    const feed = feedOf(name, info, inputs)
+    checkOutputs(info, options.outputs)
+    const session = await this.session(info)
+    return session.run(feed, options.outputs)
+  }
+
+  /** What is known of a model; undefined where there is none. */
+  get(name: string): Promise<ModelInfo | undefined> {
+    return this.#store.info(name)
+  }
+
+  /** All models, by name. */
+  list(): Promise<ModelInfo[]> {
+    return this.#store.list()
+  }
+
+  /** For predict(): runs batches of records. */
+  predictor(name: string): Predictor {
+    return new ModelPredictor(name, this)
+  }
+
+  /** What a name means now, or meant a moment ago. Throws MODEL_UNKNOWN. */
+  meaning(name: string): Promise<ModelInfo> {
+    const before = this.#meanings.get(name)
+    if (before !== undefined && performance.now() < before.until) return before.info
+    const info = this.#store.known(name)
+    this.#meanings.set(name, { info, until: performance.now() + sameModelMs })
+    info.catch(() => this.#meanings.delete(name))
+    return info
+  }
+
+  /** The session of a model. Throws MODEL_RUNTIME, MODEL_FORMAT, MODEL_UNKNOWN, MODEL_DAMAGED. */
+  async session(wanted: ModelInfo): Promise<Session> {
+    const { name } = wanted
+    let info = wanted
+    for (let tries = 0; tries < mostLoads; tries++) {
+      let found = info
+      const session = await this.#sessions.of(info, async () => {
+        const read = await this.#store.read(name)
+        found = read.info
+        // Another one by now: it gets a session under its own hash.
+        return found.hash === info.hash ? read.bytes : undefined
+      })
+      if (session !== undefined) return session
+      info = found
+    }
+    throw new ModelError('MODEL_DAMAGED', `model ${name} is being replaced again and again`)
+  }
+}
+
+/** Throws MODEL_OUTPUT. */
+export function checkOutputs({ name, outputs }: ModelInfo, wanted: readonly string[] | undefined): void {
+  const names = outputs.map((output) => output.name)
+  for (const output of wanted ?? []) {
+    if (names.includes(output)) continue
+    throw new ModelError('MODEL_OUTPUT', `model ${name} has no output '${output}'; it has ${names.join(', ')}`)
+  }
+}
+
+const ofDeployments = new WeakMap<Deployment, ExecutorModels>()
+
+/** One for each connection, so that all that runs in an executor shares its sessions. */
+export function executorModels(deployment: Deployment, namespace: string): ExecutorModels {
+  let models = ofDeployments.get(deployment)
+  if (models === undefined) ofDeployments.set(deployment, (models = new ExecutorModels(deployment, namespace)))
+  return models
+}
