@@ -153,6 +153,7 @@ export class EngineClient implements ExecutionEngine, HandleHost {
   #describe(id: string, submission: Submission, options: SubmitOptions): Argument[] {
     const { local, group, jobs } = this.#options
     const table: Argument[] = ['stages', submission.stages.length]
+    if (submission.written !== undefined) table.push('by', submission.written)
     submission.stages.forEach(({ tasks, partitions }, k) => table.push(`c${k}`, tasks, `p${k}`, partitions))
     return [
       ...[id, submission.kind, group, jobs.keepMs ?? retentionMs, local?.leaseMs ?? 0],

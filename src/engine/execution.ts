@@ -2,7 +2,7 @@
 import type { BlockWriter } from '../blocks/store.ts'
 import type { Deployment } from '../redis/deployment.ts'
 import { ExecutionError } from '../errors.ts'
-import type { Failure, Submission } from './runner.ts'
+import type { Failure, Submission, WrittenBy } from './runner.ts'
 
 /** Throws EXECUTION_ABORTED, with the signal's reason as its cause, where the signal was given before anything began. */
 export function throwIfAborted(execution: string, signal: AbortSignal | undefined): void {
@@ -103,7 +103,10 @@ export interface EndedExecution {
   readonly failure?: Failure
   /** Failed records. */
   readonly errors: number
+  /** Effects that were applied. */
   readonly written: number
+  /** As it was submitted. */
+  readonly writtenBy?: WrittenBy
 }
 
 /** Commands of one record that were not applied because the first of them was refused. */

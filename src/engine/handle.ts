@@ -17,7 +17,7 @@ import type {
 import { profileOf } from './profile.ts'
 import { failuresName, farMarker, noted, outputName, uploadName, type LaneKeys } from './keys.ts'
 import { replayLetter } from './replay.ts'
-import type { Failure } from './runner.ts'
+import type { Failure, WrittenBy } from './runner.ts'
 
 const progressMs = 100
 
@@ -85,7 +85,8 @@ export class Handle implements ExecutionHandle {
       if (state === 'done' || state === 'failed' || state === 'aborted') {
         const failure = fields.get('failure')
         const why = failure === undefined ? {} : { failure: JSON.parse(failure) as Failure }
-        return { id: this.id, state, errors, written, ...why }
+        const by = fields.get('by') as WrittenBy | undefined
+        return { id: this.id, state, errors, written, ...why, ...(by === undefined ? {} : { writtenBy: by }) }
       }
       await sign
     }

@@ -131,6 +131,8 @@ export interface StageSpec {
   readonly inputs: readonly number[]
 }
 
+export type WrittenBy = 'effects' | 'results'
+
 /** What the layers above give to the engine. */
 export interface Submission {
   /** Which runner module: a key of the table that workers are started with. */
@@ -143,6 +145,8 @@ export interface Submission {
   }
   /** Run one after the other; the blocks of the last one, partition 0, are the result, in the order of tasks. */
   readonly stages: readonly StageSpec[]
+  /** For an execution that writes: where the number of what it wrote comes from, its applied effects or its results. */
+  readonly written?: WrittenBy | undefined
   /** How many upload blocks the client wrote for it (see ExecutionEngine.upload). Default 0. */
   readonly uploads?: number
 }

@@ -12,21 +12,16 @@ import { ExecutionError, type RecordError } from '../errors.ts'
 import type { Plan } from './explain.ts'
 import type { Site } from './site.ts'
 
-/** How the frames and the end of an execution become what the user gets. */
-export type Results<T> = (frames: AsyncIterable<readonly unknown[]>, ended: EndedExecution) => AsyncIterable<T>
-
 /** An execution of any client: what the server knows of it. */
 export class RunningExecution<T> {
   readonly id: string
   readonly #handle: ExecutionHandle
-  readonly #results: Results<T>
   readonly #sink: Site | undefined
 
   /** @param sink where the sink was added, for the effects that the server refused */
-  constructor(handle: ExecutionHandle, results: Results<T> = flat, sink?: Site) {
+  constructor(handle: ExecutionHandle, sink?: Site) {
     this.id = handle.id
     this.#handle = handle
-    this.#results = results
     this.#sink = sink
   }
 
@@ -107,8 +102,16 @@ export class RunningExecution<T> {
     throw new ExecutionError(code, message, { execution: id, errors }, cause === undefined ? {} : { cause })
   }
 
-  #read(ended: EndedExecution): AsyncIterable<T> {
-    return this.#results(recordsOf(this.#handle.frames()), ended)
+  /** Records, or `{ written }` of one that has a sink. */
+  async *#read({ writtenBy, written }: EndedExecution): AsyncGenerator<T> {
+    const frames = recordsOf(this.#handle.frames())
+    if (writtenBy === undefined) {
+      for await (const records of frames) yield* records as readonly T[]
+      return
+    }
+    let count = writtenBy === 'effects' ? written : 0
+    for await (const records of frames) for (const record of records) count += record as number
+    yield { written: count } as T
   }
 }
 
@@ -116,18 +119,14 @@ export class RunningExecution<T> {
 export class Execution<T> extends RunningExecution<T> {
   readonly #plan: Plan
 
-  constructor(handle: ExecutionHandle, plan: Plan, results: Results<T>, sink?: Site) {
-    super(handle, results, sink)
+  constructor(handle: ExecutionHandle, plan: Plan, sink?: Site) {
+    super(handle, sink)
     this.#plan = plan
   }
 
   explain(): Plan {
     return this.#plan
   }
-}
-
-async function* flat<T>(frames: AsyncIterable<readonly unknown[]>): AsyncGenerator<T> {
-  for await (const records of frames) yield* records as readonly T[]
 }
 
 async function* recordsOf(frames: AsyncIterable<Uint8Array>): AsyncGenerator<readonly unknown[]> {

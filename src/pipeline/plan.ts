@@ -1,6 +1,6 @@
 // From the calls of a pipeline to stages: [reader | merge] -> fused local operations -> [shuffle | effects | result].
 // A global operation ends a stage and begins the next one; a publishing sink adds a stage of one task.
-import type { StageSpec } from '../engine/runner.ts'
+import type { StageSpec, WrittenBy } from '../engine/runner.ts'
 import { builtins } from './builtins.ts'
 import { type OperationCall, type ReaderCall, type SinkCall, type Splits, executorPart } from './define.ts'
 import { type JoinBesideOptions, joinBeside } from './operations/join-beside.ts'
@@ -29,7 +29,7 @@ export interface StagedPlan {
   /** For each of them the call that it was given to, for messages. */
   readonly labels: readonly string[]
   /** Where the number of a sink's `written` comes from. */
-  readonly written: 'effects' | 'result' | undefined
+  readonly written: WrittenBy | undefined
 }
 
 const mostPartitions = 64
@@ -187,7 +187,7 @@ export function stagesOf(description: Description, splits: readonly Splits[] = [
   const gathered = close(last, { kind: 'publish', call }, 1)
   const source: StageSource = { kind: 'publish', call, stages: [gathered] }
   close({ source, tasks: 1, splits: 1, records: undefined, local: [], operations: [] }, { kind: 'result' }, 1)
-  return { stages, functions, labels, written: 'result' }
+  return { stages, functions, labels, written: 'results' }
 }
 
 /** The side of a join that is small enough to be nobody's part but everybody's; undefined: both are shuffled. */

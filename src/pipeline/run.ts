@@ -10,7 +10,7 @@ import {
 } from '../engine/execution.ts'
 import { GearmillError, type RecordError } from '../errors.ts'
 import type { Splits } from './define.ts'
-import { Execution, type Results } from './execution.ts'
+import { Execution } from './execution.ts'
 import { type Plan, planOf } from './explain.ts'
 import { checkFunction, checkInteger, checkOneOf, checkOptions, refuse } from './options.ts'
 import type { Outcome, RunOptions, SkipOptions, Written } from './pipeline.ts'
@@ -117,6 +117,7 @@ export async function start<T>(
     ...(code === undefined ? {} : { code }),
     stages: specsOf(staged.stages),
     uploads: splits.reduce((sum, { uploads = 0 }) => sum + uploads, 0),
+    written: staged.written,
   }
   const handle = await engine
     .submit(submission, { ...submitting, id } satisfies SubmitOptions)
@@ -126,12 +127,7 @@ export async function start<T>(
     })
   if (end !== undefined) endWith(handle, engine, end)
   if (onProgress !== undefined) follow(handle.progress(), onProgress)
-  return new Execution<T>(
-    handle,
-    planOf(description, staged),
-    resultsOf<T>(staged.written),
-    description.sink?.call.site,
-  )
+  return new Execution<T>(handle, planOf(description, staged), description.sink?.call.site)
 }
 
 function captured(
@@ -164,19 +160,6 @@ function follow(progress: AsyncIterable<ExecutionStatus>, onProgress: (status: E
   })().catch(() => {
     // The same failure is what the result rejects with.
   })
-}
-
-function resultsOf<T>(written: StagedPlan['written']): Results<T> {
-  if (written === undefined) {
-    return async function* (frames) {
-      for await (const records of frames) yield* records as readonly T[]
-    }
-  }
-  return async function* (frames, ended) {
-    let count = written === 'effects' ? ended.written : 0
-    for await (const records of frames) for (const record of records) count += record as number
-    yield { written: count } as T
-  }
 }
 
 export async function run<T>(

@@ -98,6 +98,7 @@ export class MemoryEngine implements ExecutionEngine {
     const { blocks, effects } = this
     const ended: EndedExecution = {
       id,
+      ...(submission.written === undefined ? {} : { writtenBy: submission.written }),
       state: 'done',
       errors: failures.length,
       written: effects.slice(before).reduce((sum, commands) => sum + commands.length, 0),

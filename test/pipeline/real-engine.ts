@@ -2,6 +2,7 @@
 import { temporaryBlocks } from '../../src/blocks/temporary-blocks.ts'
 import { EngineClient } from '../../src/engine/client.ts'
 import { GroupEvents } from '../../src/engine/events.ts'
+import type { ExecutionHandle } from '../../src/engine/execution.ts'
 import { silent } from '../../src/engine/logger.ts'
 import { lanesOf, startWorker } from '../../src/engine/worker.ts'
 import { Readers } from '../../src/pipeline/readers.ts'
@@ -12,6 +13,8 @@ export interface RealEngine extends AsyncDisposable {
   readonly read: Readers
   readonly deployment: Deployment
   readonly namespace: string
+  /** An execution by its id. */
+  find(id: string): Promise<ExecutionHandle>
   command(...args: [string, string, ...Argument[]]): Promise<Reply>
   /** Keys of a pattern, on all shards. */
   keys(pattern: string): Promise<string[]>
@@ -19,7 +22,8 @@ export interface RealEngine extends AsyncDisposable {
 
 let engines = 0
 
-export async function realEngine(url: string, executors: number): Promise<RealEngine> {
+/** @param spillBytes what tables and sorts of a task may take before they are spilled */
+export async function realEngine(url: string, executors: number, spillBytes?: number): Promise<RealEngine> {
   const namespace = `p${process.pid}.${engines++}`
   const group = 'remote'
   const deployment = await connectDeployment(url)
@@ -45,6 +49,7 @@ export async function realEngine(url: string, executors: number): Promise<RealEn
     group,
     executors,
     leaseMs: 2000,
+    spillBytes,
     blocks: { kind: 'files', dir: files.dir },
     modules: { runners: { pipeline: new URL('../../dist/pipeline/runner.js', import.meta.url).href } },
     base: import.meta.url,
@@ -56,6 +61,11 @@ export async function realEngine(url: string, executors: number): Promise<RealEn
     read: new Readers({ engine: client }),
     deployment,
     namespace,
+    async find(id) {
+      const handle = await client.find(id)
+      if (handle === undefined) throw new Error(`no execution ${id}`)
+      return handle
+    },
     command: (name, key, ...args) => deployment.command(key, [name, key, ...args]),
     async keys(pattern) {
       const found: string[] = []

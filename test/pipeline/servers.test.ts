@@ -5,9 +5,8 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { describeTopologies, flush } from '../fixtures/servers.ts'
 import { onWorker } from '../../src/code/resource.ts'
-import type { Readers } from '../../src/pipeline/readers.ts'
+import { RunningExecution } from '../../src/pipeline/execution.ts'
 import { itemsOf, textOf } from '../../src/redis/replies.ts'
-import { memoryReaders } from './memory-engine.ts'
 import { type RealEngine, realEngine } from './real-engine.ts'
 
 const sorted = (values: readonly unknown[]): string[] => values.map((value) => JSON.stringify(value)).sort()
@@ -25,44 +24,6 @@ describeTopologies('pipelines', (topology) => {
 
     const fill = (count: number, prefix: string): Promise<unknown> =>
       Promise.all(Array.from({ length: count }, (_, i) => engine.command('SET', `${prefix}:${i}`, `value ${i % 7}`)))
-
-    it('give what they give in memory, in the same order', async () => {
-      const memory = memoryReaders()
-      for (const size of [0, 1, 1000]) {
-        const items = Array.from({ length: size }, (_, i) => `word${(i * 31) % 97} x${i % 3}`)
-        const of = (from: Readers) => {
-          const words = from
-            .from(items, { partitions: 9 })
-            .map((line) => line.toUpperCase())
-            .split(' ')
-          return Promise.all([
-            words.run(),
-            words.countBy().run(),
-            words.distinct().run(),
-            words
-              .countBy()
-              .topK(5, ({ value }) => value)
-              .run(),
-            words.sortBy(async (word) => word.length, 'desc').run(),
-            words.limit(7, 3).run(),
-            words
-              .groupBy(
-                (word) => word.length,
-                (sum: number) => sum + 1,
-                0,
-              )
-              .run(),
-            words.count().run(),
-            words
-              .distinct()
-              .join(words.countBy(), { on: [(word) => word, ({ key }) => key] })
-              .count()
-              .run(),
-          ])
-        }
-        expect(await of(engine.read)).toEqual(await of(memory))
-      }
-    })
 
     it('count the words of a file in many splits', async () => {
       const folder = mkdtempSync(join(tmpdir(), 'gearmill-words-'))
@@ -177,6 +138,21 @@ describeTopologies('pipelines', (topology) => {
           .map(textOf)
       beforeEach(async () => {
         for (const key of await engine.keys('sink:*')) await engine.command('DEL', key)
+      })
+
+      it('say what they wrote to whoever finds the execution', async () => {
+        const found = async (id: string): Promise<unknown> => {
+          const handle = await engine.find(id)
+          return new RunningExecution(handle).result()
+        }
+        const published = await words().toSortedSet('sink:z').start()
+        expect(await published.result()).toEqual([{ written: 3 }])
+        expect(await found(published.id)).toEqual([{ written: 3 }])
+        const applied = await words()
+          .write(({ key, value }) => ['HSET', 'sink:h', key, String(value)])
+          .start()
+        expect(await found(applied.id)).toEqual([{ written: 3 }])
+        expect(await found((await words().start()).id)).toHaveLength(3)
       })
 
       it('toSortedSet replaces at once, and leaves nothing beside', async () => {

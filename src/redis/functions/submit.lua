@@ -1,7 +1,8 @@
 -- Stores an execution and lets its first tasks in. The program (x:p) and the code were written before.
 -- Keys: x, task stream, delayed set, events, index, code ('' none).
 -- Args: id, kind, group, ttl ms after its end, lease ms (0: remote), window, delay ms, timeout ms, max attempts,
---       memory MiB, max errors (-1: any), uploads, factor of the window, name/value pairs: stage table c<k> p<k> i<k>, stages.
+--       memory MiB, max errors (-1: any), uploads, factor of the window, name/value pairs: stage table c<k> p<k> i<k>, stages,
+--       by (where the number of what was written comes from).
 -- Returns 1; 0 where the execution exists already; -1 where its program or code expired before. Work: one window of tasks.
 local function submit(keys, args)
   local x, tasks, delayed, events, index, code = keys[1], keys[2], keys[3], keys[4], keys[5], keys[6]
