@@ -2,19 +2,24 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { CaptureError } from '../errors.ts'
 
-// Named, so that a signature made for code is of no use anywhere else.
-const purpose = 'gearmill code 1\0'
+/** What a signature is made for: it is of no use for anything else. */
+export type Purpose = 'code' | 'kernel'
 
 /** HMAC-SHA256, 32 bytes. */
-export function signature(body: Uint8Array, secret: string): Buffer {
-  return createHmac('sha256', secret).update(purpose).update(body).digest()
+export function signature(body: Uint8Array, secret: string, purpose: Purpose = 'code'): Buffer {
+  return createHmac('sha256', secret).update(`gearmill ${purpose} 1\0`).update(body).digest()
 }
 
 /** Throws CAPTURE_SIGNATURE unless `mark` is the signature of `body`. */
-export function verify(body: Uint8Array, mark: Uint8Array | undefined, secret: string): void {
+export function verify(
+  body: Uint8Array,
+  mark: Uint8Array | undefined,
+  secret: string,
+  purpose: Purpose = 'code',
+): void {
   if (mark === undefined)
     throw new CaptureError('CAPTURE_SIGNATURE', 'the code is not signed, and this worker has a secret')
-  const expected = signature(body, secret)
+  const expected = signature(body, secret, purpose)
   if (mark.length !== expected.length || !timingSafeEqual(mark, expected)) {
     throw new CaptureError('CAPTURE_SIGNATURE', 'the code is signed with another secret, or was changed')
   }

@@ -1,0 +1,267 @@
+// Runs steps: finds out what a source says, gives it to the sandbox or to V8, and turns all that can go wrong into a KernelError
+// that names the kernel, its version, and the line.
+import { hashText } from '../codec/hash.ts'
+import { GearmillError, KernelError, catalogue, type ErrorCode } from '../errors.ts'
+import { outcomeOf } from './outcome.ts'
+import { argumentsOf } from './params.ts'
+import { Sandbox, type SandboxResult } from './sandbox/sandbox.ts'
+import type { Answer, Request } from './sandbox/world.ts'
+import { fileOf, ownStack, placeOf } from './source/places.ts'
+import { Programs, type Program } from './source/program.ts'
+import type {
+  KernelRuntime,
+  KernelSource,
+  LogLine,
+  Outcome,
+  ParamType,
+  RuntimeOptions,
+  StepContext,
+  Value,
+} from './step.ts'
+import { checkKernel } from './trusted/sign.ts'
+import { TrustedKernels } from './trusted/trusted.ts'
+import { packValue, unpackValue } from './values.ts'
+import { readModule } from './source/module.ts'
+
+export function createKernelRuntime(options: RuntimeOptions): KernelRuntime {
+  return new Runtime(options)
+}
+
+/** What a source says of itself, without running it. Throws KERNEL_SYNTAX. */
+export function describeKernel(
+  name: string,
+  source: string,
+): {
+  /** False: it can only be imported. */
+  readonly isKernel: boolean
+  readonly params: readonly ParamType[] | undefined
+  readonly imports: readonly string[]
+} {
+  const { hasEntry, params, imports } = readModule(name, source)
+  return { isKernel: hasEntry, params, imports: imports.map(({ specifier }) => specifier) }
+}
+
+/** What was thrown inside of the sandbox, of which only texts come out. */
+interface Thrown {
+  readonly name: string
+  readonly message: string
+  readonly stack: string
+  readonly code?: string
+}
+
+/** Codes that may come out of a kernel's own mouth: what it asked for was refused there. */
+const ownCodes = new Set(['KERNEL_RESULT', 'KERNEL_DENIED', 'KERNEL_SIZE', 'KERNEL_STACK', 'KERNEL_ENTRY'])
+/** What V8 and QuickJS say when calls are nested too deeply. */
+const stackMessage = /^(?:stack overflow|Maximum call stack size exceeded)$/
+
+class Runtime implements KernelRuntime {
+  readonly #programs: Programs
+  readonly #trusted: TrustedKernels
+  readonly #sandbox = new Sandbox()
+
+  constructor({ resolve, secret, base, watch }: RuntimeOptions) {
+    this.#programs = new Programs(resolve, (source) => checkKernel(source, secret))
+    this.#trusted = new TrustedKernels(base, watch)
+  }
+
+  async run(source: KernelSource, args: readonly Value[], context: StepContext): Promise<Outcome> {
+    const failing = new Failing(source, context)
+    try {
+      const found = this.#programs.of(source)
+      const program = found instanceof Promise ? await found : found
+      failing.program = program
+      const taken = argumentsOf(args, source.params ?? program.kernel.read.params, context.raw)
+      const { chain, step, attempt, nowMs } = context
+      const shown = { chain, step, attempt, kernel: source.name, version: source.hash, now: nowMs }
+      if (source.trusted) {
+        const trusted = { source, args: taken, context, shown }
+        return await this.#trusted.run(program, trusted, (lines) => (failing.log = lines))
+      }
+      const request: Request = {
+        args: taken.map((each) => packValue(each)),
+        context: shown,
+        now: nowMs,
+        seed: hashText(`${chain} ${step}`),
+      }
+      const { memoryMb, timeoutMs: limitMs, grants = [] } = source
+      const result = await this.#sandbox.run({
+        cell: `${program.id} ${memoryMb} ${grants.join()}`,
+        program: () => cellProgram(program),
+        memoryMb,
+        grants,
+        limitMs,
+        request: JSON.stringify(request),
+      })
+      return this.#outcome(result, failing)
+    } catch (error) {
+      throw failing.errorOf(error)
+    }
+  }
+
+  #outcome(result: SandboxResult, failing: Failing): Outcome {
+    if ('trap' in result) throw failing.trapped(result)
+    const { said, thrown, log } = answerOf(result.answer)
+    failing.log = log
+    if (thrown) throw failing.thrown(thrown, result.isFull)
+    return outcomeOf(said, log, unpackValue)
+  }
+
+  async close(): Promise<void> {
+    await this.#sandbox.close()
+  }
+}
+
+function cellProgram({ modules, kernel }: Program) {
+  return {
+    files: modules.map(({ name }) => fileOf(name)),
+    factories: modules.map(({ read }) => read.factory),
+    imports: modules.map(({ imports }) => imports.map((linked) => (typeof linked === 'number' ? linked : -1))),
+    contextAt: kernel.read.contextAt,
+  }
+}
+
+// Whatever a kernel does to the sandbox it stands in, no more than this comes out of it.
+function answerOf(text: string): {
+  readonly said: unknown
+  readonly thrown: Thrown | undefined
+  readonly log: LogLine[]
+} {
+  let answer: Answer = {}
+  try {
+    const parsed: unknown = JSON.parse(text)
+    if (typeof parsed === 'object' && parsed !== null) answer = parsed
+  } catch {
+    // An async kernel that waits for what never comes has nothing to say.
+    if (text === '') throw new GearmillError('KERNEL_RESULT', 'the kernel waits for a promise that nothing will settle')
+  }
+  const { said, thrown, log } = answer
+  const lines = (Array.isArray(log) ? log : []).filter(
+    ({ level, text: line }) => levels.has(level) && typeof line === 'string',
+  )
+  return { said, thrown, log: lines }
+}
+
+const levels = new Set(['debug', 'info', 'warn', 'error'])
+
+/** Makes the errors of one step. */
+class Failing {
+  readonly #source: KernelSource
+  readonly #context: StepContext
+  program: Program | undefined
+  log: readonly LogLine[] = []
+
+  constructor(source: KernelSource, context: StepContext) {
+    this.#source = source
+    this.#context = context
+  }
+
+  errorOf(error: unknown): KernelError {
+    if (error instanceof KernelError) {
+      const { line, module } = error
+      return this.#error(error.code, error.message, error, { line, module }, error.cause)
+    }
+    if (error instanceof GearmillError && error.code.startsWith('KERNEL_')) {
+      return this.#error(error.code, error.message, error, undefined, error.cause)
+    }
+    // A trusted kernel threw, or one of the sources it consists of did.
+    const thrown =
+      error instanceof Error
+        ? { name: error.name, message: error.message, stack: error.stack ?? '', code: codeOf(error) }
+        : {
+            name: '',
+            message: typeof error === 'string' ? error : `a value that is no Error (${typeof error})`,
+            stack: '',
+          }
+    return this.thrown(thrown, false, error)
+  }
+
+  /** The sandbox had to end the step, or could not even load its sources. */
+  trapped({ trap, loading }: Extract<SandboxResult, { trap: object }>): KernelError {
+    const { name, timeoutMs, memoryMb } = this.#source
+    const while_ = loading ? ' while its source was loaded' : ''
+    const place = this.#placeOf(trap.stack)
+    switch (trap.kind) {
+      case 'timeout':
+        return this.#error('KERNEL_TIMEOUT', `'${name}' was not done within ${timeoutMs} ms${while_}`, trap, place)
+      case 'memory':
+        return this.#error(
+          'KERNEL_MEMORY',
+          `'${name}' needed more than ${Math.max(16, memoryMb)} MB${while_}`,
+          trap,
+          place,
+        )
+      case 'stack':
+        return this.#error('KERNEL_STACK', `'${name}' nested calls or data too deeply${while_}`, trap, place)
+      case 'thrown':
+        if (loading && trap.name === 'SyntaxError') return this.#error('KERNEL_SYNTAX', trap.message, trap, place)
+        return this.thrown(trap, false)
+    }
+  }
+
+  thrown(thrown: Thrown, isFull: boolean, cause?: unknown): KernelError {
+    const { name } = this.#source
+    const place = this.#placeOf(thrown.stack)
+    const isInternal = thrown.name === 'InternalError' || thrown.name === 'RangeError'
+    if (isInternal && stackMessage.test(thrown.message)) {
+      return this.trapped({ trap: { ...thrown, kind: 'stack' }, loading: false })
+    }
+    const isMemory = thrown.name === 'InternalError' && /^(?:out of memory|string too long)$/.test(thrown.message)
+    // Without room even for an error, null is thrown.
+    if (isMemory || (isFull && thrown.name === '')) {
+      return this.trapped({ trap: { ...thrown, kind: 'memory' }, loading: false })
+    }
+    if (thrown.code !== undefined && ownCodes.has(thrown.code)) {
+      return this.#error(thrown.code as ErrorCode, thrown.message, thrown, place)
+    }
+    const what = thrown.name === '' ? thrown.message : `${thrown.name}: ${thrown.message}`
+    return this.#error('KERNEL_THREW', `'${name}' threw ${what}`, thrown, place, cause ?? this.#causeOf(thrown))
+  }
+
+  #placeOf(stack: string): { readonly line: number; readonly module: string | undefined } | undefined {
+    const place = this.program && placeOf(stack, this.program.modules)
+    return place && { line: place.line, module: place.module === this.#source.name ? undefined : place.module }
+  }
+
+  #causeOf({ name, message, stack }: Thrown): Error {
+    const error = Object.assign(Object.create(Error.prototype) as Error, { message })
+    const frames = this.program ? ownStack(stack, this.program.modules) : ''
+    Object.defineProperty(error, 'name', { value: name || 'Error', enumerable: false })
+    Object.defineProperty(error, 'stack', { value: `${name}: ${message}\n${frames}`.trimEnd(), enumerable: false })
+    return error
+  }
+
+  #error(
+    code: ErrorCode,
+    message: string,
+    { stack }: { readonly stack?: string | undefined },
+    place?: { readonly line: number | undefined; readonly module: string | undefined },
+    cause?: unknown,
+  ): KernelError {
+    const { name, hash } = this.#source
+    const { chain, step } = this.#context
+    const at =
+      place?.line === undefined || /\bline \d/.test(message) ? '' : ` (line ${place.line}${inModule(place.module)})`
+    const details = {
+      kernel: name,
+      version: hash,
+      chain,
+      step,
+      line: place?.line,
+      module: place?.module,
+      log: this.log,
+    }
+    const known = (code in catalogue ? code : 'KERNEL_THREW') as KernelError['code']
+    const error = new KernelError(known, message + at, details, cause === undefined ? {} : { cause })
+    const frames = this.program && stack !== undefined ? ownStack(stack, this.program.modules) : ''
+    // Frames of Gearmill say nothing to who wrote the kernel.
+    if (frames !== '') error.stack = `${error.name} [${error.code}]: ${error.message}\n${frames}`
+    return error
+  }
+}
+
+const inModule = (module: string | undefined): string => (module === undefined ? '' : ` of '${module}'`)
+
+function codeOf(error: Error): string {
+  const code: unknown = Reflect.get(error, 'code')
+  return typeof code === 'string' ? code : ''
+}

@@ -1,0 +1,61 @@
+// One kernel in the sandbox: a machine of its own, with the kernel and what it imports loaded, ready to be called from the same
+// state again and again. Kernels share nothing, not even a memory.
+import { Machine, type Trap } from '../../native/quickjs/machine.ts'
+import type { Job, JobResult } from './protocol.ts'
+import { moduleScript, startScript, worldScript } from './world.ts'
+
+/** For what Gearmill itself loads. */
+const worldLimitMs = 10_000
+
+export class Cell {
+  readonly #machine: Machine
+  readonly #run: number
+
+  private constructor(machine: Machine, run: number) {
+    this.#machine = machine
+    this.#run = run
+  }
+
+  /** @param starting called when code of the kernel is about to run for the first time. */
+  static async create({ program, memoryMb, grants, limitMs }: Job, starting: () => void): Promise<Cell | Trap> {
+    const machine = await Machine.create({ memoryMb })
+    if (program === undefined) return { kind: 'thrown', name: 'Error', message: 'there is no program', stack: '' }
+    const scripts = program.factories.map(
+      (factory, at) => [moduleScript(at, factory), program.files[at] ?? ''] as const,
+    )
+    for (const [script, file] of [[worldScript, 'sandbox'] as const, ...scripts]) {
+      const loaded = machine.load(script, file, worldLimitMs)
+      if ('trap' in loaded) return loaded.trap
+    }
+    starting()
+    const started = machine.load(startScript(program.imports, program.contextAt, grants), 'sandbox', limitMs)
+    if ('trap' in started) return started.trap
+    const pending = machine.runJobs()
+    if (pending) return pending
+    machine.remember()
+    return new Cell(machine, started.value)
+  }
+
+  /** True: it cannot be called again. */
+  get isSpent(): boolean {
+    return this.#machine.isSpoiled
+  }
+
+  /** What it holds beyond what every cell does, in bytes. */
+  get grownBytes(): number {
+    return this.#machine.grownBytes
+  }
+
+  run({ id, request, limitMs }: Job): JobResult {
+    const machine = this.#machine
+    let reply = machine.call(this.#run, request, limitMs)
+    // An async kernel: what it says is there when no promise has anything left to do.
+    if ('text' in reply && reply.text === '') {
+      const trap = machine.runJobs()
+      reply = trap ? { trap } : machine.callAgain(this.#run, '')
+    }
+    return 'trap' in reply
+      ? { id, trap: reply.trap, loading: false }
+      : { id, answer: reply.text, isFull: machine.isFull }
+  }
+}

@@ -1,0 +1,198 @@
+// What surrounds kernels inside of the sandbox. These functions arrive there as their source text: they use nothing from outside
+// of themselves but what JavaScript has, and what they are given.
+import { createKernelApi, type KernelApi, type Said } from '../api.ts'
+import type { Grant, LogLine, Value } from '../step.ts'
+import { markBytes, markObject } from '../values.ts'
+
+/** One step, as JSON. Arguments are packed. */
+export interface Request {
+  readonly args: readonly unknown[]
+  readonly context: Readonly<Record<string, Value>>
+  readonly now: number
+  readonly seed: number
+}
+
+/** How a step ended, as JSON. */
+export interface Answer {
+  readonly said?: Said
+  readonly thrown?: { readonly name: string; readonly message: string; readonly stack: string; readonly code?: string }
+  readonly log?: readonly LogLine[]
+}
+
+interface WorldModule {
+  readonly exports: Readonly<Record<string, unknown>>
+  readonly entry: unknown
+}
+type Factory = (imports: readonly object[]) => WorldModule
+
+/** A global of the sandbox while it is set up; gone before any code of a kernel runs. */
+interface World {
+  define(at: number, factory: Factory): void
+  start(imports: readonly (readonly number[])[], contextAt: number, mayRandom: boolean): (request: string) => string
+}
+
+function makeWorld(create: typeof createKernelApi, bytes: typeof markBytes, object: typeof markObject): World {
+  const { parse, stringify } = JSON
+  const RealDate = Date
+  const factories: Factory[] = []
+  let now: number | undefined
+  let seed = 0
+  let log: LogLine[] = []
+  let logged = 0
+  let left = 0
+  const mostLogged = 64 * 1024
+  const longestLine = 8 * 1024
+
+  const api: KernelApi = create({
+    bytes,
+    object,
+    log: (level, text) => {
+      if (logged > mostLogged || log.length >= 1000) {
+        left++
+        return
+      }
+      const line = text.length > longestLine ? `${text.slice(0, longestLine)}...` : text
+      logged += line.length
+      log.push({ level, text: line })
+    },
+  })
+  const { said, refusal } = api
+  const answer = (what: Answer): string => {
+    if (left > 0) log.push({ level: 'warn', text: `(and ${left} lines more)` })
+    return stringify({ ...what, log })
+  }
+  const failed = (error: unknown): string => {
+    const isError = typeof error === 'object' && error !== null
+    const of = (key: string): string => {
+      const value: unknown = isError ? Reflect.get(error, key) : undefined
+      return typeof value === 'string' ? value : ''
+    }
+    const shown = isError ? of('message') : typeof error === 'string' ? error : String(error)
+    const thrown = {
+      name: of('name'),
+      message: shown.slice(0, 4096),
+      stack: of('stack').slice(0, 8192),
+      code: of('code'),
+    }
+    return answer({ thrown })
+  }
+  const finished = (returned: unknown): string => {
+    try {
+      return answer({ said: said(returned) })
+    } catch (error) {
+      return failed(error)
+    }
+  }
+
+  // Time stands still in a step: it is one of its inputs, and the next attempt gets another.
+  const clock = (): number => {
+    if (now === undefined)
+      throw refusal('KERNEL_DENIED', 'there is no time while a source is loaded: ask for it in the kernel')
+    return now
+  }
+  function StepDate(this: unknown, ...parts: []): unknown {
+    if (new.target === undefined) return new RealDate(clock()).toString()
+    return Reflect.construct(RealDate, parts.length === 0 ? [clock()] : parts, new.target)
+  }
+  Object.defineProperty(StepDate, 'name', { value: 'Date' })
+  Object.defineProperty(StepDate, 'prototype', { value: RealDate.prototype })
+  const date = Object.assign(StepDate, { now: clock, parse: RealDate.parse, UTC: RealDate.UTC })
+  Object.defineProperty(RealDate.prototype, 'constructor', { value: date, writable: true, configurable: true })
+
+  const denied = (what: string, instead: string) => () => {
+    throw refusal('KERNEL_DENIED', `${what} is not there in the sandbox: ${instead}`)
+  }
+  const pause = 'a pause is next(...).after(time)'
+  const globals: Record<string, unknown> = { next: api.next, done: api.done, console: api.console, Date: date }
+  for (const timer of ['setTimeout', 'setInterval', 'setImmediate']) globals[timer] = denied(timer, pause)
+  for (const [name, value] of Object.entries(globals)) {
+    Object.defineProperty(globalThis, name, { value, writable: true, configurable: true, enumerable: false })
+  }
+  // mulberry32: small, and good enough for what a step may want from it.
+  const random = (): number => {
+    seed = (seed + 0x6d2b79f5) | 0
+    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed)
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
+  }
+
+  return {
+    define: (at, factory) => {
+      factories[at] = factory
+    },
+    start: (imports, contextAt, mayRandom) => {
+      Math.random = mayRandom ? random : denied('Math.random', "grant 'random', or pass what it needs as an argument")
+      const modules: WorldModule[] = []
+      for (const [at, factory] of factories.entries()) {
+        modules[at] = factory((imports[at] ?? []).map((from) => modules[from]?.exports ?? {}))
+      }
+      const entry = modules[modules.length - 1]?.entry
+      if (typeof entry !== 'function') throw refusal('KERNEL_ENTRY', 'what should be the kernel is no function')
+      const unpack = (value: unknown): unknown => {
+        if (typeof value !== 'object' || value === null) return value
+        if (Array.isArray(value)) return value.map(unpack)
+        const marked: unknown = Object.hasOwn(value, '$gm') ? Reflect.get(value, '$gm') : undefined
+        if (typeof marked === 'string') return Uint8Array.from(marked, (char) => char.charCodeAt(0))
+        const object = typeof marked === 'object' && marked !== null ? marked : value
+        for (const key of Object.keys(object)) {
+          Object.defineProperty(object, key, {
+            value: unpack(Reflect.get(object, key)),
+            writable: true,
+            enumerable: true,
+            configurable: true,
+          })
+        }
+        return object
+      }
+      // What is printed while the sources are loaded belongs to no step.
+      log = []
+      logged = 0
+      left = 0
+      let later = ''
+      return (text) => {
+        if (text === '') return later
+        const request = parse(text) as Request
+        now = request.now
+        seed = request.seed
+        const args = text.includes('"$gm"') ? request.args.map(unpack) : [...request.args]
+        if (contextAt >= 0) {
+          while (args.length < contextAt) args.push(undefined)
+          args.splice(contextAt, 0, request.context)
+        }
+        let returned: unknown
+        try {
+          returned = Reflect.apply(entry, undefined, args)
+        } catch (error) {
+          return failed(error)
+        }
+        const isPromise =
+          typeof returned === 'object' && returned !== null && typeof Reflect.get(returned, 'then') === 'function'
+        if (!isPromise) return finished(returned)
+        Promise.resolve(returned).then(
+          (value) => {
+            later = finished(value)
+          },
+          (error: unknown) => {
+            later = failed(error)
+          },
+        )
+        return ''
+      }
+    },
+  }
+}
+
+/** Sets up the sandbox; then come the modules, then `startScript`. */
+export const worldScript = `globalThis.$world = (${makeWorld.toString()})(${createKernelApi.toString()}, ${markBytes.toString()}, ${markObject.toString()})`
+
+export const moduleScript = (at: number, factory: string): string => `$world.define(${at},${factory})`
+
+/** Its value is the function that runs steps. */
+export function startScript(
+  imports: readonly (readonly number[])[],
+  contextAt: number | undefined,
+  grants: readonly Grant[],
+): string {
+  const start = `world.start(${JSON.stringify(imports)}, ${contextAt ?? -1}, ${grants.includes('random')})`
+  return `(() => { const world = $world; delete globalThis.$world; return ${start} })()`
+}
