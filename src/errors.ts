@@ -222,6 +222,46 @@ export const catalogue = {
     meaning: 'A call failed: the function threw, or its answer did not come in time.',
     hint: 'The message says why; where nothing answered, see that a worker runs.',
   },
+  MATRIX_OPTION: {
+    meaning: 'An operation on matrices was given an argument that is not allowed.',
+    hint: 'The message says what was expected and what came.',
+  },
+  MATRIX_SHAPE: {
+    meaning: 'The shapes of matrices do not fit the operation.',
+    hint: 'a.matmul(b) needs as many columns of a as rows of b; other operations repeat single rows and columns only.',
+  },
+  MATRIX_EMPTY: {
+    meaning: 'The smallest, largest or aggregated value of no values was asked for.',
+    hint: 'Look at `shape` before; the sum of nothing is 0, and its mean is NaN.',
+  },
+  MATRIX_RANGE: {
+    meaning: 'A matrix has no such row, column or block.',
+    hint: 'Rows and columns run from 0; negative ones count from the end.',
+  },
+  MATRIX_UNKNOWN: {
+    meaning: 'No matrix is saved under the name.',
+    hint: '`mill.matrix.list()` shows those that there are.',
+  },
+  MATRIX_CLOSED: {
+    meaning: 'A matrix was used after close() or delete(), or after its mill was closed.',
+    hint: 'Close a matrix when the last expression that needs it was evaluated, or save() it.',
+  },
+  MATRIX_STORE: {
+    meaning: 'A matrix names a store that the configuration of the client or of a worker does not have.',
+    hint: 'Name it in gearmill.config.json, of clients and workers: { "stores": { "name": "redis://..." } }.',
+  },
+  MATRIX_BLOCK_LOST: {
+    meaning: 'A block of a matrix is not in its store: it expired, was evicted or deleted.',
+    hint: 'Blocks need the memory policy noeviction; those of unsaved matrices go with their handle or its process.',
+  },
+  MATRIX_BLOCK_DAMAGED: {
+    meaning: 'The value under the key of a block is not the NPY array that it should be.',
+    hint: 'Something else wrote to the key: delete the matrix and make it again.',
+  },
+  MATRIX_FUNCTION: {
+    meaning: 'A function given to map() or aggregate() threw, or returned what is not a number.',
+    hint: 'The cause holds what was thrown; the message names the cell.',
+  },
   MATRIX_FORMAT: {
     meaning: 'Bytes are not an array in NPY format, or not one that a matrix or tensor can hold.',
     hint: 'The message says what is wrong; NumPy writes such arrays with numpy.save.',
@@ -229,6 +269,30 @@ export const catalogue = {
   MATRIX_FILE: {
     meaning: 'A file of a matrix cannot be read or written, or something in it is not allowed.',
     hint: 'The message names file and line; NPY (.npy), CSV (.csv, .tsv) and Matrix Market (.mtx) files can be read.',
+  },
+  KERNEL_UNKNOWN: {
+    meaning: 'There is no kernel of that name.',
+    hint: 'Store it with `mill.kernels.set`, `gearmill kernels push`, or SET its name to its source, and resume the chain.',
+  },
+  KERNEL_CALL: {
+    meaning: 'A chain of kernels cannot be started as it was asked for.',
+    hint: "FCALL gm_start 1 '<namespace>:{gm0}' kernel arg ... starts one.",
+  },
+  KERNEL_CHAIN: {
+    meaning: 'There is no such chain, or it is not in a state for what was asked.',
+    hint: 'Ended chains are kept for `jobs.keepMs`, failed ones for a day at least; only failed chains can be resumed.',
+  },
+  KERNEL_INPUT: {
+    meaning: 'An input `@key` of a step cannot be had: the key is missing, too large, or of a type that is no input.',
+    hint: 'Write the key and resume the chain; `@@text` is the text `@text`.',
+  },
+  KERNEL_WRITE: {
+    meaning: 'A write of a step was refused.',
+    hint: 'The message says why. Writes before it are applied; a resumed chain goes on with the one that was refused.',
+  },
+  KERNEL_CRASHED: {
+    meaning: 'A step ended the process that it ran in.',
+    hint: 'Only trusted kernels can: see what it calls, and how much memory that takes.',
   },
   KERNEL_SYNTAX: {
     meaning: 'The source of a kernel is neither JavaScript nor TypeScript whose types can be stripped.',

@@ -19,6 +19,9 @@ export type {
   Outcome,
   Pipeline,
   PipelineSink,
+  ModelRow,
+  Predicted,
+  PredictOptions,
   RunOptions,
   SkipOptions,
   Written,
@@ -31,7 +34,17 @@ export type {
   StreamOptions,
   StreamRecord,
 } from './pipeline/readers.ts'
+export type { Dtype } from './codec/dtypes.ts'
+export type { Tensor, TensorInput } from './codec/tensor.ts'
+export type { ModelInfo } from './models/model-store.ts'
+export type { ModelRunOptions, Models } from './models/models.ts'
+export type { ModelSignature, ModelValue } from './models/onnx-file.ts'
+export type { TensorInfo, Tensors } from './models/tensors.ts'
 export type { UserRedis } from './redis/user.ts'
+export { Matrix, type AxisOption, type MatrixOperand, type NormOrder } from './matrix/matrix.ts'
+export type { FromOptions, LayoutOptions, Matrices, RandomOptions } from './matrix/matrices.ts'
+export type { MatrixPlan, StepPlan } from './matrix/explain.ts'
+export type { MatrixInfo } from './matrix/names.ts'
 export type {
   DeadLetter,
   FailurePolicy,

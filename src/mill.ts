@@ -9,6 +9,7 @@ import type { SubmitOptions } from './engine/execution.ts'
 import type { Logger } from './engine/logger.ts'
 import type { Worker } from './engine/worker.ts'
 import { ConfigError } from './errors.ts'
+import { Matrices } from './matrix/matrices.ts'
 import { assemble, type MillParts } from './mill/assemble.ts'
 import { broadcastName } from './mill/broadcast.ts'
 import { submitCall, type CallExecution } from './mill/call.ts'
@@ -85,6 +86,8 @@ export class Mill extends Readers implements AsyncDisposable {
   /** ONNX models; `run`, `get` and `list` also inside shipped functions. */
   readonly models: Models
   readonly config: Config
+  /** Matrices in blocks. */
+  readonly matrix: Matrices
   readonly #deployment: Deployment
   readonly #engine: EngineClient
   readonly #events: GroupEvents
@@ -129,6 +132,8 @@ export class Mill extends Readers implements AsyncDisposable {
     this.redis = parts.redis
     this.executions = new Executions(engine)
     this.config = config
+    const { executors, secret, stores } = config
+    this.matrix = new Matrices({ engine, executors, secret, stores, blockSize: config.matrix.blockSize })
     this.#deployment = deployment
     this.#engine = engine
     this.#events = parts.events
@@ -255,7 +260,12 @@ export class Mill extends Readers implements AsyncDisposable {
       }
     }
     // These talk to the server. One that is gone must not hold us: closing the connection ends what they wait for.
-    const talks = [() => this.#service?.close(closeGraceMs), () => this.#worker?.drain(0), () => this.#engine.close()]
+    const talks = [
+      () => this.matrix.close(),
+      () => this.#service?.close(closeGraceMs),
+      () => this.#worker?.drain(0),
+      () => this.#engine.close(),
+    ]
     const talking: Promise<void>[] = []
     for (const step of talks) {
       const running = attempt(step)

@@ -57,7 +57,7 @@ export function workerCommand(cli: Cli): Command {
 
 async function serve(cli: Cli, config: Config, flags: WorkerFlags): Promise<void> {
   const logger = loggerTo(cli, flags.json === true)
-  const { url, namespace, executors, secret } = config
+  const { url, namespace, executors, secret, stores } = config
   const { dir } = config.blocks
   const deployment = await connectDeployment(url, { name: 'gearmill-worker', signal: cli.signal })
   try {
@@ -71,6 +71,7 @@ async function serve(cli: Cli, config: Config, flags: WorkerFlags): Promise<void
       blocks: dir === undefined ? { kind: 'redis', ttlMs: blockTtlMs } : { kind: 'files', dir },
       modules: modules(),
       secret,
+      stores,
       base: pathToFileURL(`${cli.cwd}/`).href,
       logger,
       console: (level, text) => logger[level === 'log' ? 'info' : level](text),

@@ -96,6 +96,7 @@ async function connected(
     blocks: blocksConfig,
     modules: modules(),
     secret: config.secret,
+    stores: config.stores,
     base: pathToFileURL(`${process.cwd()}/`).href,
     logger,
     console: (level: 'log' | 'info' | 'warn' | 'error' | 'debug', text: string) => console[level](text),

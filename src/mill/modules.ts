@@ -9,7 +9,12 @@ function compiled(path: string): string {
 
 export function modules(): Modules {
   return {
-    runners: { call: compiled('engine/call-runner'), pipeline: compiled('pipeline/runner'), model: compiled('models/runner') },
+    runners: {
+      call: compiled('engine/call-runner'),
+      pipeline: compiled('pipeline/runner'),
+      model: compiled('models/runner'),
+      matrix: compiled('matrix/runner'),
+    },
     known: compiled('mill/executor-mill'),
   }
 }

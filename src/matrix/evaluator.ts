@@ -1,0 +1,193 @@
+// Computes expressions: plans them, submits the plan to the engine, and notes on the nodes where their blocks are.
+import { randomBytes } from 'node:crypto'
+import { captureCode } from '../code/capture.ts'
+import type { ExecutionEngine, ExecutionHandle, SubmitOptions } from '../engine/execution.ts'
+import { recordErrorOf } from '../engine/failure.ts'
+import type { Failure } from '../engine/runner.ts'
+import { ExecutionError, MatrixError } from '../errors.ts'
+import { decodeRecords } from '../codec/frames.ts'
+import { Blocks } from './blocks.ts'
+import { Lifetimes, temporaryMs } from './lifetimes.ts'
+import { Names } from './names.ts'
+import type { Layout, Node } from './node.ts'
+import { plan, type Planned } from './plan.ts'
+import { encodeProgram } from './program.ts'
+import type { ColumnCounts } from './step-task.ts'
+import type { Stored } from './stored.ts'
+import { Stores } from './stores.ts'
+
+export interface EvaluatorOptions {
+  readonly engine: ExecutionEngine
+  readonly secret: string | undefined
+  readonly executors: number
+  /** Rows and columns of blocks where nothing else was said. */
+  readonly blockSize: number
+  /** URLs of further servers by name. */
+  readonly stores: Readonly<Record<string, string>>
+}
+
+/** Options of an evaluation. */
+export type EvaluationOptions = Omit<SubmitOptions, 'id' | 'maxErrors'>
+
+export class Evaluator {
+  readonly blocks: Blocks
+  readonly names: Names
+  readonly lifetimes: Lifetimes
+  readonly #options: EvaluatorOptions
+  readonly #stores: Stores
+  readonly #running = new Map<Node, Promise<void>>()
+  readonly #leaving = new Set<Promise<void>>()
+  #closed = false
+
+  constructor(options: EvaluatorOptions) {
+    const { engine, stores } = options
+    this.#options = options
+    this.#stores = new Stores(engine.deployment, engine.namespace, stores)
+    this.blocks = new Blocks(this.#stores)
+    this.names = new Names(this.blocks, engine.namespace)
+    this.lifetimes = new Lifetimes(this.blocks)
+  }
+
+  newId(): string {
+    return randomBytes(9).toString('base64url')
+  }
+
+  /** What a new matrix is laid out as where nothing else was said. Throws `MATRIX_STORE`. */
+  layout({ dtype = 'f64', blockSize = this.#options.blockSize, stores = [] }: Partial<Layout> = {}): Layout {
+    this.#stores.check(stores)
+    return { dtype, blockSize, stores }
+  }
+
+  /** Where its blocks are, once they are there. Throws `MATRIX_*` and `EXECUTION_*`. */
+  async evaluate(node: Node, options: EvaluationOptions = {}): Promise<Stored> {
+    await this.evaluateAll([node], options)
+    if (node.stored === undefined) throw closed('the matrix was closed while it was computed')
+    return node.stored
+  }
+
+  /** Several at once: what they have in common is computed once. */
+  async evaluateAll(nodes: readonly Node[], options: EvaluationOptions = {}): Promise<void> {
+    if (this.#closed) throw closed('the mill of the matrix was closed')
+    const begun = nodes.flatMap((node) => this.#running.get(node) ?? [])
+    const missing = [...new Set(nodes)].filter((node) => node.stored === undefined && !this.#running.has(node))
+    if (missing.length > 0) {
+      const running = this.#compute(missing, options).finally(() =>
+        missing.forEach((node) => this.#running.delete(node)),
+      )
+      for (const node of missing) this.#running.set(node, running)
+      begun.push(running)
+    }
+    await Promise.all(begun)
+  }
+
+  plan(nodes: readonly Node[], newId: () => string, counted?: Node): Planned {
+    return plan(nodes, { newId, ttlMs: temporaryMs, executors: this.#options.executors }, counted)
+  }
+
+  async #compute(nodes: readonly Node[], options: EvaluationOptions): Promise<void> {
+    const planned = this.plan(nodes, () => this.newId())
+    const { roots, temporaries } = planned
+    for (const stored of [...roots, ...temporaries]) this.lifetimes.begin(stored)
+    try {
+      await this.#run(planned, options)
+    } catch (error) {
+      await Promise.allSettled(roots.map(({ id }) => this.lifetimes.release(id)))
+      throw error
+    } finally {
+      this.#later(...temporaries.map(({ id }) => this.lifetimes.release(id)))
+    }
+    const taken = new Set<string>()
+    for (const [k, node] of nodes.entries()) {
+      const stored = roots[k] as Stored
+      // Nodes may stand for the same values: the second one gets a matrix of its own all the same.
+      if (taken.has(stored.id)) await this.#compute([node], options)
+      else this.#note(node, stored)
+      taken.add(stored.id)
+    }
+  }
+
+  #note(node: Node, stored: Stored): void {
+    node.stored = stored
+    this.lifetimes.bind(node, stored)
+  }
+
+  /** How often each value is in each column. */
+  async count(node: Node): Promise<ColumnCounts[]> {
+    const planned = this.plan([], () => this.newId(), node)
+    for (const stored of planned.temporaries) this.lifetimes.begin(stored)
+    const found: ColumnCounts[] = []
+    try {
+      await this.#run(planned, {}, async (handle) => {
+        for await (const frame of handle.frames()) found.push(...(decodeRecords(frame) as ColumnCounts[]))
+      })
+    } finally {
+      this.#later(...planned.temporaries.map(({ id }) => this.lifetimes.release(id)))
+    }
+    return found
+  }
+
+  async #run(
+    { program, stages, functions }: Planned,
+    options: EvaluationOptions,
+    read?: (handle: ExecutionHandle) => Promise<void>,
+  ): Promise<void> {
+    if (stages.length === 0) return
+    const { engine, secret } = this.#options
+    const roots = functions.map(({ call, label }) => ({ value: call, label }))
+    const captured = { known: engine.known, ...(secret === undefined ? {} : { secret }) }
+    const handle = await engine.submit(
+      {
+        kind: 'matrix',
+        program: encodeProgram(program),
+        ...(roots.length === 0 ? {} : { code: captureCode(roots, captured) }),
+        stages,
+      },
+      options,
+    )
+    try {
+      const { state, failure } = await handle.ended()
+      if (state !== 'done') throw errorOf(handle.id, state, failure)
+      await read?.(handle)
+    } finally {
+      this.#later(handle.remove())
+    }
+  }
+
+  /** Nobody waits for it but close(). */
+  #later(...promises: readonly Promise<void>[]): void {
+    for (const promise of promises) {
+      const leaving = promise
+        .catch(() => {
+          // What cannot be removed now expires.
+        })
+        .finally(() => this.#leaving.delete(leaving))
+      this.#leaving.add(leaving)
+    }
+  }
+
+  /** Removes what was not saved. */
+  async close(): Promise<void> {
+    this.#closed = true
+    await Promise.all(this.#leaving)
+    await this.lifetimes.close()
+    await this.#stores.close()
+  }
+}
+
+function closed(message: string): MatrixError {
+  return new MatrixError('MATRIX_CLOSED', message)
+}
+
+function errorOf(execution: string, state: string, failure: Failure | undefined): MatrixError | ExecutionError {
+  const cause = failure === undefined ? undefined : recordErrorOf(failure)
+  if (failure?.code.startsWith('MATRIX_') === true) {
+    const { code, message, stack, hint } = cause as NonNullable<typeof cause>
+    const options = { hint, ...(cause?.cause === undefined ? {} : { cause: cause.cause }) }
+    const error = new MatrixError(code as unknown as MatrixError['code'], message, options)
+    if (stack !== undefined) error.stack = stack
+    return error
+  }
+  const code = cause?.code ?? (state === 'aborted' ? 'EXECUTION_ABORTED' : 'EXECUTION_FAILED')
+  const message = cause?.message ?? `the evaluation was ${state === 'aborted' ? 'aborted' : 'ended'}`
+  return new ExecutionError(code, message, { execution }, cause === undefined ? {} : { cause })
+}

@@ -1,0 +1,198 @@
+// `mill.matrix`: where matrices come from.
+import { randomInt } from 'node:crypto'
+import { checkCount, checkNumber, checkOneOf, checkOptions, refuse } from './checks.ts'
+import { Evaluator, type EvaluationOptions, type EvaluatorOptions } from './evaluator.ts'
+import type { FloatType, Floats } from './files/band.ts'
+import { floats } from './files/band.ts'
+import { openMatrixFile, type ReadFileOptions } from './files/read.ts'
+import { temporaryMs } from './lifetimes.ts'
+import { Matrix } from './matrix.ts'
+import type { MatrixInfo } from './names.ts'
+import { node, storedNode, type Layout } from './node.ts'
+import type { Stored } from './stored.ts'
+import { writeBands, writeRows } from './transfer.ts'
+
+/** How a new matrix is laid out. */
+export interface LayoutOptions {
+  /** Default: f32 for a Float32Array, else f64. */
+  readonly dtype?: FloatType
+  /** Rows and columns of a block. Default: `matrix.blockSize` of the configuration, 512. */
+  readonly blockSize?: number
+  /** Names of the configuration's `stores` that hold the blocks in turn. Default: the deployment itself. */
+  readonly stores?: readonly string[]
+}
+
+export interface RandomOptions extends LayoutOptions {
+  /** The same seed gives the same matrix, whatever its blocks. Default: another one each time. */
+  readonly seed?: number
+}
+
+export interface FromOptions extends LayoutOptions {
+  /** Of a flat array. Default: what `cols` leaves, or as many as there are elements. */
+  readonly rows?: number
+  /** Of a flat array. Default: what `rows` leaves. */
+  readonly cols?: number
+}
+
+const layoutOptions = ['dtype', 'blockSize', 'stores']
+/** Larger blocks would be larger values than a server should hold the line for. */
+const largestBlock = 1024
+
+export class Matrices {
+  readonly #evaluator: Evaluator
+
+  constructor(options: EvaluatorOptions) {
+    this.#evaluator = new Evaluator(options)
+  }
+
+  #layout(call: string, options: LayoutOptions, more: readonly string[] = [], dtype: FloatType = 'f64'): Layout {
+    checkOptions(call, options, [...layoutOptions, ...more])
+    const { stores, blockSize } = options
+    if (blockSize !== undefined) checkCount(call, 'blockSize', blockSize, 1, largestBlock)
+    if (stores !== undefined && !Array.isArray(stores)) refuse(call, 'stores to be an array of names', stores)
+    return this.#evaluator.layout({
+      dtype: checkOneOf(call, 'dtype', options.dtype ?? dtype, ['f64', 'f32'] as const),
+      ...(blockSize === undefined ? {} : { blockSize }),
+      ...(stores === undefined ? {} : { stores }),
+    })
+  }
+
+  /** Uniform in [0, 1). Throws `MATRIX_OPTION`, `MATRIX_STORE`. */
+  async random(rows: number, cols: number, options: RandomOptions = {}): Promise<Matrix> {
+    const layout = this.#layout('random', options, ['seed'])
+    const seed = checkCount('random', 'seed', options.seed ?? randomInt(2 ** 47), -Number.MAX_SAFE_INTEGER)
+    const shape = [checkCount('random', 'rows', rows), checkCount('random', 'cols', cols)] as const
+    return new Matrix(this.#evaluator, node(...shape, layout, { kind: 'random', seed })).eval()
+  }
+
+  /** The same value in every cell; computed where it is used. */
+  full(value: number, rows: number, cols: number, options: LayoutOptions = {}): Matrix {
+    const layout = this.#layout('full', options)
+    checkNumber('full', 'the value', value)
+    const shape = [checkCount('full', 'rows', rows), checkCount('full', 'cols', cols)] as const
+    return new Matrix(this.#evaluator, node(...shape, layout, { kind: 'full', value }))
+  }
+
+  /** 1 on the diagonal, 0 elsewhere; computed where it is used. */
+  identity(size: number, options: LayoutOptions = {}): Matrix {
+    const layout = this.#layout('identity', options)
+    checkCount('identity', 'size', size)
+    return new Matrix(this.#evaluator, node(size, size, layout, { kind: 'identity' }))
+  }
+
+  /**
+   * A matrix of given elements: an array of rows, or a flat array, row by row, with `rows` and `cols` (without them a column).
+   *
+   * Throws `MATRIX_OPTION` where they are not numbers, or rows are of different lengths.
+   */
+  async from(
+    elements: Floats | readonly number[] | readonly (readonly number[])[],
+    options: FromOptions = {},
+  ): Promise<Matrix> {
+    const single = elements instanceof Float32Array
+    const layout = this.#layout('from', options, ['rows', 'cols'], single ? 'f32' : 'f64')
+    const { data, rows, cols } = elementsOf(elements, options, layout.dtype)
+    const stored = this.#begin(rows, cols, layout)
+    return this.#filled(stored, () => writeRows(this.#evaluator.blocks, stored, 0, data, temporaryMs))
+  }
+
+  /** Reads an .npy, .csv, .tsv or .mtx file, block by block. Throws `MATRIX_FILE`. */
+  async readFile(path: string, options: LayoutOptions & ReadFileOptions = {}): Promise<Matrix> {
+    const { delimiter, dtype } = options
+    const asked = this.#layout('readFile', options, ['delimiter'])
+    const file = await openMatrixFile(path, {
+      ...(dtype === undefined ? {} : { dtype }),
+      ...(delimiter === undefined ? {} : { delimiter }),
+    })
+    try {
+      const stored = this.#begin(file.rows, file.cols, { ...asked, dtype: file.dtype })
+      const bands = file.bands(stored.blockSize)
+      return await this.#filled(stored, () => writeBands(this.#evaluator.blocks, stored, bands, temporaryMs))
+    } finally {
+      await file.close()
+    }
+  }
+
+  #begin(rows: number, cols: number, { dtype, blockSize, stores }: Layout): Stored {
+    const stored = { id: this.#evaluator.newId(), rows, cols, dtype, blockSize, stores, version: 0 }
+    this.#evaluator.lifetimes.begin(stored)
+    return stored
+  }
+
+  async #filled(stored: Stored, fill: () => Promise<void>): Promise<Matrix> {
+    try {
+      await fill()
+    } catch (error) {
+      await this.#evaluator.lifetimes.release(stored.id).catch(() => undefined)
+      throw error
+    }
+    const of = storedNode(stored)
+    this.#evaluator.lifetimes.bind(of, stored)
+    return new Matrix(this.#evaluator, of)
+  }
+
+  /** The matrix that was saved as `name`. Throws `MATRIX_UNKNOWN`. */
+  async load(name: string): Promise<Matrix> {
+    return new Matrix(this.#evaluator, storedNode(await this.#evaluator.names.find(name)), name)
+  }
+
+  /** The saved matrices, by name. */
+  list(): Promise<MatrixInfo[]> {
+    return this.#evaluator.names.list()
+  }
+
+  /** Removes a saved matrix. Throws `MATRIX_UNKNOWN`. */
+  async delete(name: string): Promise<void> {
+    await (await this.load(name)).delete()
+  }
+
+  /** Computes several matrices in one execution: what they have in common is computed once. */
+  async eval(matrices: readonly Matrix[], options: EvaluationOptions = {}): Promise<void> {
+    await Matrix.evalAll(this.#evaluator, matrices, options)
+  }
+
+  /** Removes what was not saved. */
+  close(): Promise<void> {
+    return this.#evaluator.close()
+  }
+}
+
+function elementsOf(
+  elements: Floats | readonly number[] | readonly (readonly number[])[],
+  { rows, cols }: FromOptions,
+  dtype: FloatType,
+): { data: Floats; rows: number; cols: number } {
+  if (rows !== undefined) checkCount('from', 'rows', rows)
+  if (cols !== undefined) checkCount('from', 'cols', cols)
+  const isFlat = elements instanceof Float64Array || elements instanceof Float32Array
+  if (!isFlat && !Array.isArray(elements)) return refuse('from', 'an array', elements)
+  if (!isFlat && Array.isArray(elements[0]))
+    return fromRows(elements as readonly (readonly number[])[], dtype, { rows, cols })
+  const count = elements.length
+  const height = rows ?? (cols === undefined ? count : cols === 0 ? 0 : count / cols)
+  const width = cols ?? (rows === undefined ? (count === 0 ? 0 : 1) : rows === 0 ? 0 : count / rows)
+  if (height * width !== count || !Number.isInteger(height) || !Number.isInteger(width)) {
+    refuse('from', `${rows ?? 'some'} x ${cols ?? 'some'} elements`, elements)
+  }
+  const data = floats(dtype, count)
+  for (let k = 0; k < count; k++) data[k] = checkNumber('from', `element ${k}`, elements[k])
+  return { data, rows: height, cols: width }
+}
+
+function fromRows(
+  elements: readonly (readonly number[])[],
+  dtype: FloatType,
+  expected: { readonly rows: number | undefined; readonly cols: number | undefined },
+): { data: Floats; rows: number; cols: number } {
+  const rows = elements.length
+  const cols = elements[0]?.length ?? 0
+  if ((expected.rows ?? rows) !== rows || (expected.cols ?? cols) !== cols) {
+    refuse('from', `${expected.rows ?? rows} x ${expected.cols ?? cols} elements`, elements)
+  }
+  const data = floats(dtype, rows * cols)
+  for (const [r, row] of elements.entries()) {
+    if (!Array.isArray(row) || row.length !== cols) refuse('from', `row ${r} to have ${cols} elements`, row)
+    for (let c = 0; c < cols; c++) data[r * cols + c] = checkNumber('from', `element ${r}, ${c}`, row[c])
+  }
+  return { data, rows, cols }
+}

@@ -1,0 +1,18 @@
+-- Takes a name from the matrix that has it; its blocks are then to be removed.
+-- Keys: index of names, what is on its way in or out. Args: name, id ('' whichever has the name).
+-- Returns the description of the matrix, '' where no such matrix has the name. Work: constant.
+local function matrix_forget(keys, args)
+  local found = redis.call('HGET', keys[1], args[1]) or ''
+  if found == '' then
+    return ''
+  end
+  local id = cjson.decode(found).id
+  if args[2] ~= '' and id ~= args[2] then
+    return ''
+  end
+  redis.call('HSET', keys[2], id, found)
+  redis.call('HDEL', keys[1], args[1])
+  return found
+end
+
+gearmill.register('matrix_forget', matrix_forget, { 'allow-oom' })
