@@ -97,16 +97,18 @@ export class RegisteredTrigger implements Trigger {
       const all = [home.fences, home.counters, home.retries, home.due, home.letters, home.outboxes]
       await deployment.command(home.fences, ['UNLINK', ...all])
     }
-    const own = [this.#key, keys.homes(this.name), keys.internal(this.name), keys.positions(this.name)]
+    const own = [this.#key, keys.homes(this.name), keys.internal(this.name), keys.marks(this.name)]
     const stored = [fields.get('program') ?? '', fields.get('code') ?? ''].filter((key) => key !== '')
     await deployment.command(this.#key, ['UNLINK', ...own, ...stored])
     const seats = itemsOf(await deployment.command(keys.seats, ['HKEYS', keys.seats])).map(textOf)
     const mine = seats.filter((id) => id.slice(id.indexOf('.') + 1) === this.name)
     if (mine.length > 0) await deployment.command(keys.seats, ['HDEL', keys.seats, ...mine])
     await deployment.command(keys.registry, ['HDEL', keys.registry, this.name])
-    if ((await deployment.command(keys.registry, ['EXISTS', keys.registry])) === 0) {
-      await deployment.command(keys.events, ['UNLINK', keys.events, keys.seats, keys.live])
-    }
+    await deployment.call(
+      'trigger_forget',
+      [keys.registry, keys.seats, keys.live, keys.events, keys.tapPositions],
+      [keys.prefix],
+    )
   }
 
   async #leaveStream(stream: string, group: string): Promise<void> {

@@ -20,9 +20,14 @@ export interface TriggerKeys {
   homes(name: string): string
   /** The stream of a trigger whose events are made by Gearmill: calls, ticks. */
   internal(name: string): string
-  /** How far the tap of a key trigger is. */
-  positions(name: string): string
+  /** Hash: from where on a key trigger follows each primary. */
+  marks(name: string): string
+  /** Hash: how far the tap is in each primary's history. */
+  readonly tapPositions: string
 }
+
+/** What the seats of taps are called; no trigger can be called so. */
+export const tapName = '@tap'
 
 export function triggerKeys(namespace: string): TriggerKeys {
   const lane = `${namespace}:{gm0}`
@@ -37,7 +42,8 @@ export function triggerKeys(namespace: string): TriggerKeys {
     code: (name, hash) => `${lane}:trigger:${name}:c:${hash}`,
     homes: (name) => `${lane}:trigger:${name}:homes`,
     internal: (name) => `${lane}:trigger:${name}:in`,
-    positions: (name) => `${lane}:trigger:${name}:at`,
+    marks: (name) => `${lane}:trigger:${name}:at`,
+    tapPositions: `${lane}:triggers:taps`,
   }
 }
 

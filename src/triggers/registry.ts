@@ -10,10 +10,10 @@ import type { KeyEventsOptions, ScheduleOptions } from '../pipeline/readers/even
 import { stagesOf, type Description } from '../pipeline/plan.ts'
 import { encodeProgram, type StageProgram } from '../pipeline/program.ts'
 import type { RegisterOptions, Trigger, TriggerKind, TriggerStatus } from '../pipeline/trigger.ts'
-import { itemsOf, numberOf, textOf } from '../redis/replies.ts'
+import { itemsOf, numberOf, textMapOf, textOf } from '../redis/replies.ts'
 import { findStreams } from './host/streams.ts'
 import { RegisteredTrigger } from './handle.ts'
-import { groupOf, triggerKeys, type TriggerClient, type TriggerKeys } from './keys.ts'
+import { groupOf, tapName, triggerKeys, type TriggerClient, type TriggerKeys } from './keys.ts'
 import { checkName, checkRegister, type TriggerOptions } from './options.ts'
 import type { SourceDescription } from './sources/source.ts'
 import { streamsOf } from './sources/stream.ts'
@@ -188,16 +188,31 @@ export class Triggers {
   /** Resolves when every primary is followed, so that what is written from then on is seen; does not wait where nobody works. */
   async #attached(trigger: Trigger): Promise<void> {
     const { deployment } = this.client
-    const positions = this.#keys.positions(trigger.name)
+    const key = this.#keys.trigger(trigger.name)
+    const marks = this.#keys.marks(trigger.name)
     const started = performance.now()
     for (;;) {
-      const known = new Set(itemsOf(await deployment.command(positions, ['HKEYS', positions])).map(textOf))
-      if (deployment.topology.shards.every(({ id }) => known.has(id))) return
+      const [revision, all] = await Promise.all([
+        deployment.command(key, ['HGET', key, 'rev']),
+        deployment.command(marks, ['HGETALL', marks]),
+      ])
+      const known = textMapOf(all)
+      if (deployment.topology.shards.every(({ id }) => known.get(id)?.endsWith(` ${textOf(revision)}`))) return
       const waited = performance.now() - started
       if (waited > attachMs) return
-      if (waited > workerMs && (await trigger.status()).owner.length === 0) return
+      if (waited > workerMs && !(await this.#isTapped())) return
       await delay(lookMs)
     }
+  }
+
+  async #isTapped(): Promise<boolean> {
+    const { deployment } = this.client
+    const { seats } = this.#keys
+    const [holder, time] = await Promise.all([
+      deployment.command(seats, ['HGET', seats, `0.${tapName}`]),
+      deployment.command(seats, ['TIME']),
+    ])
+    return Number(textOf(holder).split(' ')[2] ?? 0) > numberOf(itemsOf(time)[0]) * 1000
   }
 
   /** A trigger that is replaced goes on where it was. */

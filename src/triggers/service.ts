@@ -14,7 +14,7 @@ import type { Failure } from '../engine/runner.ts'
 import type { BlockingConnection, Deployment } from '../redis/deployment.ts'
 import { itemsOf, numberOf, streamEntriesOf, streamEntryOf, textOf } from '../redis/replies.ts'
 import { HostProcess } from './host-process.ts'
-import { triggerKeys, type TriggerKeys } from './keys.ts'
+import { tapName, triggerKeys, type TriggerKeys } from './keys.ts'
 import type { Culprit, FromHost, HostSetup, Running, Suspects } from './protocol.ts'
 
 const watchMs = 100
@@ -70,6 +70,7 @@ export class TriggerService {
   readonly #stop = new AbortController()
   readonly #loops: Promise<void>[] = []
   readonly #idle: (() => void)[] = []
+  #tapHost: HostProcess | undefined
   #scratch = ''
   #spawned = 0
   #watch: NodeJS.Timeout | undefined
@@ -163,7 +164,10 @@ export class TriggerService {
     if (this.#draining) return
     const { deployment, worker, leaseMs } = this.#options
     const { registry, seats, live, prefix } = this.#keys
-    const reply = itemsOf(await deployment.call('trigger_seats', [registry, seats, live], [prefix, worker, leaseMs]))
+    const primaries = deployment.topology.shards.length
+    const reply = itemsOf(
+      await deployment.call('trigger_seats', [registry, seats, live], [prefix, worker, leaseMs, tapName, primaries]),
+    )
     const share = numberOf(reply[0])
     const granted = new Map<string, Granted>()
     for (let i = 1; i + 4 < reply.length; i += 5) {
@@ -207,7 +211,7 @@ export class TriggerService {
       setTimeout(() => this.nudge(), wait).unref()
       return
     }
-    const host = await this.#host()
+    const host = await this.#hostFor(granted.name)
     this.#running.set(id, { granted, host, stopping: false })
     const { name, seat, fence, revision } = granted
     const { suspects = [], culprits = [] } = past ?? {}
@@ -220,11 +224,20 @@ export class TriggerService {
     held.host.send({ type: 'stop', id })
   }
 
-  async #host(): Promise<HostProcess> {
-    const load = (host: HostProcess): number => [...this.#running.values()].filter((seat) => seat.host === host).length
-    const hosts = [...this.#hosts].sort((a, b) => load(a) - load(b))
-    const [best] = hosts
-    if (best !== undefined && (load(best) === 0 || hosts.length >= this.#options.hosts)) return best
+  /** Taps have a process of their own, so that no user code ends or delays it. */
+  async #hostFor(name: string): Promise<HostProcess> {
+    if (name === tapName) return (this.#tapHost ??= await this.#spawn())
+    const hosts = [...this.#hosts].filter((host) => host !== this.#tapHost)
+    const [best] = hosts.sort((a, b) => this.#loadOf(a) - this.#loadOf(b))
+    if (best !== undefined && (this.#loadOf(best) === 0 || hosts.length >= this.#options.hosts)) return best
+    return this.#spawn()
+  }
+
+  #loadOf(host: HostProcess): number {
+    return [...this.#running.values()].filter((seat) => seat.host === host).length
+  }
+
+  async #spawn(): Promise<HostProcess> {
     if (this.#scratch === '') this.#scratch = await temporaryDirectory('scratch')
     const { deployment, namespace, worker, setup, memoryMb } = this.#options
     const host = new HostProcess(
@@ -261,6 +274,11 @@ export class TriggerService {
       }
     }
     await this.#release([granted])
+    if (held.host === this.#tapHost && this.#loadOf(held.host) === 0) {
+      this.#tapHost = undefined
+      this.#hosts.delete(held.host)
+      this.#loops.push(held.host.close(2000))
+    }
     this.#tellIdle()
     await this.#look()
   }
@@ -277,6 +295,7 @@ export class TriggerService {
 
   async #died(host: HostProcess, running: readonly Running[], failure: Failure): Promise<void> {
     this.#hosts.delete(host)
+    if (this.#tapHost === host) this.#tapHost = undefined
     const { logger, worker } = this.#options
     const lost = [...this.#running].filter(([, seat]) => seat.host === host)
     logger.warn(`a host of ${lost.length} trigger seats ended: ${failure.message}`)

@@ -48,6 +48,11 @@ export interface KeyEvent {
     | Readonly<Record<string, string>>
     | readonly { readonly member: string; readonly score: number }[]
   readonly late: boolean
+  /**
+   * Of a `del`: whether a client deleted the key, or the server did (its time was over, or memory was short), is not known.
+   * Such an event also comes to triggers that ask for `expired` or `evicted`.
+   */
+  readonly cause?: 'unknown'
   /** When it was seen, in milliseconds since the epoch. */
   readonly at: number
 }

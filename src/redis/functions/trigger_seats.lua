@@ -1,7 +1,8 @@
 -- Gives a worker its seats: renews the leases of those it holds, and hands out free ones up to its share. A seat is one of
 -- the places at which a trigger runs; its fence (the time in microseconds) grows with each holder and each revision, so that
 -- what an earlier one still does is refused.
--- Keys: registry, seats, live workers. Args: prefix of trigger keys, worker, lease ms.
+-- Where there are key triggers, each primary has a seat for the tap that serves all of them.
+-- Keys: registry, seats, live workers. Args: prefix of trigger keys, worker, lease ms, name of the taps' seats, primaries.
 -- Returns { share, name, seat, fence, revision, state, ... }: every seat that is the worker's now. Work: the seats of all triggers.
 local function trigger_seats(keys, args)
   local seats, live = keys[2], keys[3]
@@ -19,9 +20,15 @@ local function trigger_seats(keys, args)
   local workers = redis.call('ZCARD', live)
   local all, total, held, reply = {}, 0, 0, { 0 }
   table.sort(names)
+  local tapped = false
   for _, name in ipairs(names) do
-    local trigger = redis.call('HMGET', prefix .. name, 'seats', 'rev', 'state')
+    local trigger = redis.call('HMGET', prefix .. name, 'seats', 'rev', 'state', 'kind')
     if trigger[1] then
+      if trigger[4] == 'keys' and trigger[3] ~= 'removed' and not tapped then
+        tapped = true
+        all[#all + 1] = { args[4], tonumber(args[5]), 'tap', 'running' }
+        total = total + tonumber(args[5])
+      end
       all[#all + 1] = { name, tonumber(trigger[1]), trigger[2], trigger[3] }
       if trigger[3] == 'running' then
         total = total + tonumber(trigger[1])

@@ -1,11 +1,11 @@
 // A raw connection to a primary that speaks as a replica does: handshake, PSYNC, skipping a snapshot, acknowledgements.
 //
 // States: handshake (one reply a line) -> synchronising (+CONTINUE, or +FULLRESYNC and a snapshot to skip) -> streaming.
-import { connect, type Socket } from 'node:net'
+// Streamed bytes are looked at where the socket puts them, in one buffer that is used again: what is to be kept is copied.
+import { connect, type Socket, type SocketConnectOpts } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { ConnectError } from '../../errors.ts'
 import type { Address, ConnectionUrl } from '../url.ts'
-import { CommandStream } from './command-stream.ts'
 
 const connectMs = 5000
 /** A primary pings its replicas every ten seconds. */
@@ -14,6 +14,13 @@ const ackMs = 1000
 /** The first acknowledgement may come before the server counts us in: it is repeated until data flow. */
 const firstAckMs = 10
 const firstAcks = 100
+const bufferBytes = 256 * 1024
+/**
+ * A busy server sends a little after each round of its loop; each is a wake-up for us and for it. Reads that follow each
+ * other within `busyMs` are therefore put off: many then are one.
+ */
+const busyMs = 0.5
+const restMs = 2
 
 /** Where a tap is in a primary's history. */
 export interface TapPosition {
@@ -25,8 +32,12 @@ export interface TapPosition {
 export interface LinkEvents {
   /** The stream begins behind this position; `continued`: it is where we were, nothing is missing. */
   started(position: TapPosition, continued: boolean): Promise<void>
-  /** Commands that arrived together, and the position behind the last of them. Resolves when more may come. */
-  commands(commands: readonly Buffer[][], position: TapPosition): Promise<void>
+  /** Looks at bytes of the stream, the first of them at `offset` + 1; gives how many belong to whole commands. */
+  bytes(buffer: Buffer, length: number, offset: number): number
+  /** Resolves when more may come; undefined: at once. */
+  busy(): Promise<void> | undefined
+  /** How far everything is safe with us. */
+  taken(): number
 }
 
 /** Runs until the connection ends or the signal aborts. Rejects with CONNECT_*; CONNECT_PERMISSION where the server refuses replicas. */
@@ -37,10 +48,9 @@ export async function runLink(
   events: LinkEvents,
   signal: AbortSignal,
 ): Promise<void> {
-  const socket = open(address, url.tls)
-  const abort = (): void => void socket.destroy()
+  const link = new Link(address, url.tls, events)
+  const abort = (): void => link.close()
   signal.addEventListener('abort', abort)
-  const link = new Link(socket, events)
   try {
     await link.run(url, from)
   } catch (error) {
@@ -48,46 +58,134 @@ export async function runLink(
     throw error
   } finally {
     signal.removeEventListener('abort', abort)
-    link.stop()
-    socket.destroy()
+    link.close()
   }
-}
-
-function open(address: Address, tls: boolean): Socket {
-  if ('path' in address) return connect(address.path)
-  return tls ? connectTls({ host: address.host, port: address.port }) : connect(address.port, address.host)
 }
 
 class Link {
   readonly #socket: Socket
   readonly #events: LinkEvents
-  readonly #chunks: AsyncIterator<Buffer>
-  #buffer: Buffer = Buffer.alloc(0)
+  #buffer = Buffer.allocUnsafe(bufferBytes)
+  #filled = 0
+  #offset = 0
+  #streaming = false
+  #resting: NodeJS.Timeout | undefined
+  #readAt = 0
   #acks: NodeJS.Timeout | undefined
-  #taken = 0
+  #ended: ConnectError | undefined
+  #wake: (() => void) | undefined
 
-  constructor(socket: Socket, events: LinkEvents) {
-    this.#socket = socket
+  constructor(address: Address, tls: boolean, events: LinkEvents) {
     this.#events = events
-    socket.setNoDelay(true)
-    socket.setTimeout(silenceMs, () => socket.destroy(lost('the server is silent')))
-    this.#chunks = socket[Symbol.asyncIterator]() as AsyncIterator<Buffer>
+    const place: SocketConnectOpts = 'path' in address ? { path: address.path } : address
+    if (tls && !('path' in address)) {
+      this.#socket = connectTls(address)
+      this.#socket.on('data', (bytes: Buffer) => {
+        if (!this.#came(bytes.length, bytes)) this.#socket.pause()
+      })
+    } else {
+      this.#socket = connect({
+        ...place,
+        onread: { buffer: () => this.#room(), callback: (length, bytes) => this.#came(length, bytes) },
+      })
+    }
+    this.#socket.setNoDelay(true)
+    this.#socket.setTimeout(silenceMs, () => this.#end(lost('the server is silent')))
+    this.#socket.on('error', (error) => this.#end(lost(error.message)))
+    this.#socket.on('end', () => this.#end(lost('the server closed the connection')))
+    this.#socket.on('close', () => this.#end(lost('the server closed the connection')))
   }
 
-  stop(): void {
+  close(): void {
     clearInterval(this.#acks)
+    clearTimeout(this.#resting)
+    this.#socket.destroy()
+  }
+
+  #end(error: ConnectError): void {
+    this.#ended ??= error
+    this.#socket.destroy()
+    this.#wake?.()
+  }
+
+  #grow(): void {
+    const larger = Buffer.allocUnsafe(this.#buffer.length * 2)
+    this.#buffer.copy(larger, 0, 0, this.#filled)
+    this.#buffer = larger
+  }
+
+  /** Where the socket puts what it reads next. */
+  #room(): Buffer {
+    // A command that does not fit.
+    if (this.#filled === this.#buffer.length) this.#grow()
+    return this.#buffer.subarray(this.#filled)
+  }
+
+  /** Bytes came, mostly behind what is there; false: no more for now. */
+  #came(length: number, bytes: Uint8Array): boolean {
+    const buffer = this.#buffer
+    // Something was taken off the front since the socket was told where to put them.
+    if (bytes.buffer !== buffer.buffer || bytes.byteOffset !== buffer.byteOffset + this.#filled) {
+      while (this.#buffer.length - this.#filled < length) this.#grow()
+      this.#buffer.set(bytes.subarray(0, length), this.#filled)
+    }
+    this.#filled += length
+    if (!this.#streaming) {
+      this.#wake?.()
+      return true
+    }
+    this.#scan()
+    const busy = this.#events.busy()
+    if (busy !== undefined) {
+      void busy.then(() => this.#resume())
+      return false
+    }
+    const now = performance.now()
+    const often = now - this.#readAt < busyMs
+    this.#readAt = now
+    if (!often || length > this.#buffer.length / 2) return true
+    this.#resting = setTimeout(() => this.#resume(), restMs)
+    return false
+  }
+
+  #resume(): void {
+    const busy = this.#events.busy()
+    if (busy !== undefined) void busy.then(() => this.#resume())
+    else if (this.#ended === undefined) this.#socket.resume()
+  }
+
+  #scan(): void {
+    const done = this.#events.bytes(this.#buffer, this.#filled, this.#offset)
+    this.#drop(done)
+    this.#offset += done
+    // One command was larger than most: its room is given back.
+    if (this.#buffer.length > bufferBytes && this.#filled < bufferBytes / 2) {
+      const smaller = Buffer.allocUnsafe(bufferBytes)
+      this.#buffer.copy(smaller, 0, 0, this.#filled)
+      this.#buffer = smaller
+    }
+  }
+
+  #drop(length: number): void {
+    if (length > 0) this.#buffer.copyWithin(0, length, this.#filled)
+    this.#filled -= length
   }
 
   async run(url: Pick<ConnectionUrl, 'credentials'>, from: TapPosition | undefined): Promise<void> {
     const { username, password } = url.credentials
-    const late = setTimeout(() => this.#socket.destroy(lost('no answer in time')), connectMs)
-    if (password !== undefined) await this.#ask('AUTH', ...(username === undefined ? [] : [username]), password)
-    await this.#ask('PING')
-    await this.#ask('REPLCONF', 'listening-port', '0')
-    await this.#ask('REPLCONF', 'capa', 'eof', 'capa', 'psync2')
-    // Redis 7: a snapshot without data. Where it is not known the snapshot is skipped.
-    await this.#ask('REPLCONF', 'rdb-filter-only', '').catch(() => undefined)
-    clearTimeout(late)
+    const late = setTimeout(() => this.#end(lost('no answer in time')), connectMs)
+    try {
+      if (password !== undefined) await this.#ask('AUTH', ...(username === undefined ? [] : [username]), password)
+      await this.#ask('PING')
+      await this.#ask('REPLCONF', 'listening-port', '0')
+      await this.#ask('REPLCONF', 'capa', 'eof', 'capa', 'psync2')
+      // Redis 7: a snapshot without data. Where it is not known the snapshot is skipped.
+      await this.#ask('REPLCONF', 'rdb-filter-only', '').catch((error: unknown) => {
+        if (this.#ended !== undefined) throw error
+      })
+    } finally {
+      clearTimeout(late)
+    }
     const want = from === undefined ? ['?', '-1'] : [from.replid, String(from.offset + 1)]
     const reply = (await this.#ask('PSYNC', ...want)).split(' ')
     if (reply[0] === 'FULLRESYNC') {
@@ -102,31 +200,25 @@ class Link {
   }
 
   async #stream(start: TapPosition, continued: boolean): Promise<void> {
-    const { replid } = start
-    const stream = new CommandStream(start.offset)
-    this.#taken = start.offset
-    this.#acknowledge()
+    this.#offset = start.offset
+    this.#acknowledge(start.offset)
     await this.#events.started(start, continued)
-    let bytes: Buffer = this.#buffer
-    this.#buffer = Buffer.alloc(0)
-    for (;;) {
-      const commands = [...stream.push(bytes)]
-      if (commands.length > 0) await this.#events.commands(commands, { replid, offset: stream.offset })
-      this.#taken = stream.offset
-      bytes = await this.#more()
-    }
+    this.#streaming = true
+    this.#scan()
+    this.#resume()
+    while (this.#ended === undefined) await new Promise<void>((resolve) => (this.#wake = resolve))
+    throw this.#ended
   }
 
   /** The server learns how far we are: what is taken is safe with us. */
-  #acknowledge(): void {
-    const ack = (): void => {
-      this.#send('REPLCONF', 'ACK', String(this.#taken))
-    }
+  #acknowledge(begun: number): void {
     let repeated = 0
-    const begun = this.#taken
+    const ack = (): void => {
+      this.#send('REPLCONF', 'ACK', String(this.#streaming ? this.#events.taken() : begun))
+    }
     this.#acks = setInterval(() => {
       ack()
-      if (this.#taken === begun && ++repeated < firstAcks) return
+      if (this.#offset === begun && ++repeated < firstAcks) return
       clearInterval(this.#acks)
       this.#acks = setInterval(ack, ackMs)
       this.#acks.unref()
@@ -142,21 +234,19 @@ class Link {
     if (head.startsWith('$EOF:')) {
       const mark = Buffer.from(head.slice(5))
       for (;;) {
-        const at = this.#buffer.indexOf(mark)
-        if (at >= 0) {
-          this.#buffer = this.#buffer.subarray(at + mark.length)
-          return
-        }
+        const at = this.#buffer.subarray(0, this.#filled).indexOf(mark)
+        if (at >= 0) return this.#drop(at + mark.length)
         // The mark may be cut in two.
-        this.#buffer = Buffer.concat([this.#buffer.subarray(-mark.length), await this.#more()])
+        this.#drop(Math.max(0, this.#filled - mark.length))
+        await this.#more()
       }
     }
-    let left = Number(head.slice(1))
-    while (this.#buffer.length < left) {
-      left -= this.#buffer.length
-      this.#buffer = await this.#more()
+    for (let left = Number(head.slice(1)); left > 0;) {
+      if (this.#filled === 0) await this.#more()
+      const skipped = Math.min(left, this.#filled)
+      this.#drop(skipped)
+      left -= skipped
     }
-    this.#buffer = this.#buffer.subarray(left)
   }
 
   async #ask(...args: readonly string[]): Promise<string> {
@@ -175,24 +265,22 @@ class Link {
 
   async #line(): Promise<string> {
     for (;;) {
-      const end = this.#buffer.indexOf(0x0a)
+      const end = this.#buffer.subarray(0, this.#filled).indexOf(0x0a)
       if (end >= 0) {
         const line = this.#buffer.toString('utf8', 0, end).replace(/\r$/, '')
-        this.#buffer = this.#buffer.subarray(end + 1)
+        this.#drop(end + 1)
         return line
       }
-      this.#buffer = Buffer.concat([this.#buffer, await this.#more()])
+      await this.#more()
     }
   }
 
-  async #more(): Promise<Buffer> {
-    try {
-      const next = await this.#chunks.next()
-      if (next.done !== true) return next.value
-    } catch (error) {
-      throw error instanceof ConnectError ? error : lost(error instanceof Error ? error.message : String(error))
+  async #more(): Promise<void> {
+    const before = this.#filled
+    while (this.#filled === before) {
+      if (this.#ended !== undefined) throw this.#ended
+      await new Promise<void>((resolve) => (this.#wake = resolve))
     }
-    throw lost('the server closed the connection')
   }
 
   #send(...args: readonly string[]): void {

@@ -16,7 +16,6 @@ import type { EventSource, SourceDescription } from '../sources/source.ts'
 import { streamSource } from '../sources/stream.ts'
 import { BatchProgram, type BatchOutcome } from './batch-program.ts'
 import type { EventBatch } from './event-batch.ts'
-import type { KeysDescription } from './key-tap.ts'
 
 /** How long a reply waits for whoever called, in milliseconds. */
 const replyMs = 60_000
@@ -27,8 +26,6 @@ export interface LoadedTrigger {
   readonly program: BatchProgram
   /** Ticks that the seat has to make. */
   readonly schedule?: Schedule
-  /** What the seat has to tap. */
-  readonly tapped?: KeysDescription
   readonly answer?: (batch: EventBatch, i: number, outcome: BatchOutcome) => readonly Command[]
 }
 
@@ -81,12 +78,7 @@ export async function loadTrigger(
   const batches = await BatchProgram.open({ name, stages, program, environment }, context.signal)
   if (description.kind === 'keys') {
     const { database } = parseUrl(deployment.url)
-    return {
-      trigger,
-      source: keySource(keys.internal(name), deployment, database),
-      program: batches,
-      tapped: description,
-    }
+    return { trigger, source: keySource(keys.internal(name), deployment, database), program: batches }
   }
   if (description.kind === 'schedule') {
     return { trigger, source: scheduleSource(keys.internal(name)), program: batches, schedule: description }

@@ -5,18 +5,19 @@ import { endWithParent, type ParentWatch } from '../../engine/executor/parent-wa
 import { failureOf } from '../../engine/failure.ts'
 import { connectDeployment } from '../../redis/connect.ts'
 import type { Deployment } from '../../redis/deployment.ts'
-import { triggerKeys, type TriggerKeys } from '../keys.ts'
+import { tapName, triggerKeys, type TriggerKeys } from '../keys.ts'
 import type { FromHost, HostSetup, SeatOrder, ToHost } from '../protocol.ts'
 import { HostPosition } from '../position.ts'
 import { Gate } from './gate.ts'
 import { loadTrigger } from './load.ts'
 import { Seat } from './seat.ts'
+import { TapSeat } from './tap-seat.ts'
 
 interface Held {
   readonly order: SeatOrder
   readonly place: number
   readonly abort: AbortController
-  seat?: Seat
+  seat?: Seat | TapSeat
   stopped?: true
   ended?: Promise<void>
 }
@@ -71,6 +72,12 @@ class Host {
     const { name, revision } = order
     const { namespace, worker, scratch, base, secret } = this.#setup
     const deployment = this.#deployment
+    const trouble = (what: string, error: unknown): void =>
+      send({ type: 'log', level: 'warn', text: `trigger ${name}: ${what}: ${String(error)}` })
+    if (name === tapName) {
+      held.seat = new TapSeat({ order, namespace, keys: this.#keys, deployment, trouble })
+      return held.seat.run()
+    }
     const loaded = await loadTrigger(name, revision, {
       deployment,
       namespace,
@@ -91,8 +98,7 @@ class Host {
       gate: this.#gate,
       running: (running) => this.#position.write(place, running && { ...running, id }),
       halt: (failure) => send({ type: 'halt', name, revision, failure }),
-      trouble: (what, error) =>
-        send({ type: 'log', level: 'warn', text: `trigger ${name}: ${what}: ${String(error)}` }),
+      trouble,
     })
     try {
       await held.seat.run()
@@ -109,7 +115,7 @@ class Host {
   }
 
   poke(name: string): void {
-    for (const { order, seat } of this.#seats.values()) if (order.name === name) seat?.poke()
+    for (const { order, seat } of this.#seats.values()) if ([name, tapName].includes(order.name)) seat?.poke()
   }
 
   async close(): Promise<void> {

@@ -21,7 +21,6 @@ import { Committer, FencedError } from './committer.ts'
 import { timeOf, unpackPlain, type EventBatch, type KeptEvent } from './event-batch.ts'
 import { Feed, type RawBatch } from './feed.ts'
 import type { Gate } from './gate.ts'
-import { KeyTap, type KeysDescription } from './key-tap.ts'
 import { Outboxes } from './outboxes.ts'
 import { findStreams } from './streams.ts'
 import { Ticker } from './ticker.ts'
@@ -43,7 +42,6 @@ export interface SeatOptions {
   readonly program: BatchProgram
   readonly gate: Gate
   readonly schedule?: Schedule
-  readonly tapped?: KeysDescription
   /** Notes what runs, for whoever finds this process dead. */
   readonly running: (running: Omit<Running, 'id'> | undefined) => void
   readonly answer?: (batch: EventBatch, i: number, outcome: BatchOutcome) => readonly Command[]
@@ -111,7 +109,7 @@ export class Seat {
   /** Runs until it is stopped or fenced off. Throws what keeps it from going on. */
   async run(): Promise<void> {
     const { signal } = this.#stop
-    const { schedule, tapped } = this.#options
+    const { schedule } = this.#options
     const makers: Promise<void>[] = []
     const housekeeping = this.#keepHouse()
     try {
@@ -119,7 +117,6 @@ export class Seat {
       await this.#loadHomes()
       for (const home of this.#homes.values()) await this.#outboxes.drain(home)
       if (schedule !== undefined) makers.push(this.#tick(schedule))
-      if (tapped !== undefined && this.#options.order.seat === 0) makers.push(this.#tap(tapped))
       this.#look()
       while (!signal.aborted) {
         const work = await this.#next()
@@ -214,16 +211,6 @@ export class Seat {
       trouble,
     })
     await ticker.run().catch((error: unknown) => this.#fail(error))
-  }
-
-  async #tap(description: KeysDescription): Promise<void> {
-    const { deployment, keys, order, namespace, trouble } = this.#options
-    const { signal } = this.#stop
-    const { name } = order
-    const [stream, fence] = this.#internal()
-    const positions = keys.positions(name)
-    const tap = new KeyTap({ deployment, namespace, name, description, stream, positions, fence, signal, trouble })
-    await tap.run().catch((error: unknown) => this.#fail(error))
   }
 
   #internal(): [stream: string, fence: { readonly key: string; readonly field: string; readonly value: string }] {

@@ -1,5 +1,5 @@
-// Changes of keys. The seat's tap follows the primaries and appends what matches to the trigger's own stream, several events to
-// an entry; from there on they are processed as the entries of any stream.
+// Changes of keys. A tap follows the primaries and appends what matches to the trigger's own stream, several events to an
+// entry; from there on they are processed as the entries of any stream.
 import type { KeyEvent, KeyEventType } from '../../pipeline/readers/events.ts'
 import { itemsOf, numberOf, pairsOf, textOf } from '../../redis/replies.ts'
 import type { Deployment, Reply } from '../../redis/deployment.ts'
@@ -15,7 +15,9 @@ export type KeptKeyEvent = readonly [
   at: number,
   change: readonly string[],
   late: boolean,
-  value?: string,
+  value?: string | undefined,
+  /** Nobody knows why the key went. */
+  unknown?: true,
 ]
 
 /** After these there is no value to read. */
@@ -43,8 +45,12 @@ export function keySource(stream: string, deployment: Deployment, database: numb
     binary: true,
     open: (fields) => unpackPlain(fields[1] as Buffer) as KeptKeyEvent[],
     record: (_stream, _id, event): KeyEvent => {
-      const [key, name, type, db, at, change, late, value] = event as KeptKeyEvent
-      return { key, event: name, type, db, change, late, at, ...(value === undefined ? {} : { value }) }
+      const [key, name, type, db, at, change, late, value, unknown] = event as KeptKeyEvent
+      return {
+        ...{ key, event: name, type, db, change, late, at },
+        ...(typeof value === 'string' ? { value } : {}),
+        ...(unknown === true ? { cause: 'unknown' as const } : {}),
+      }
     },
     prepare: async (records) => {
       const late = (records as Filled[]).filter((event) => event.late && event.db === database)
