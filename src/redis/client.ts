@@ -1,10 +1,13 @@
-// The client library (node-redis), set up for Gearmill. What other files of this folder know of it goes through here.
-import { createClient, RESP_TYPES, type RedisClientType } from '@redis/client'
-import type { ConnectionOptions } from 'node:tls'
-import type { Argument, CallOptions, Reply } from './deployment.ts'
+// One connection to a server: commands go out in the order in which they were given, those of one tick together, and replies
+// come back in that order. It lives once: what comes back after a loss is another one (connection.ts).
+import { connect, type Socket } from 'node:net'
+import { connect as connectTls, type ConnectionOptions } from 'node:tls'
+import type { Argument, CallOptions, ColumnReply, Reply } from './deployment.ts'
+import { NotSentError } from './failures.ts'
+import type { BulkColumn } from './protocol/column.ts'
+import { ReplyReader, ErrorReply, type Decoding, type Value } from './protocol/reader.ts'
+import { encodeRequest, type RequestArgument } from './protocol/request.ts'
 import type { Address, Credentials } from './url.ts'
-
-export type Client = RedisClientType
 
 /** How to talk to a server, whatever its address. */
 export interface ClientSettings {
@@ -14,7 +17,7 @@ export interface ClientSettings {
   readonly tls: TlsOptions | false
   /** Shown by CLIENT LIST. */
   readonly name: string
-  /** Longest time to open a socket, in milliseconds. */
+  /** Longest time to open a connection, in milliseconds. */
   readonly connectTimeoutMs: number
   /** Longest silence of a server before the connection counts as broken, in milliseconds. */
   readonly socketTimeoutMs: number
@@ -22,50 +25,240 @@ export interface ClientSettings {
 
 export type TlsOptions = Pick<ConnectionOptions, 'ca' | 'cert' | 'key' | 'rejectUnauthorized' | 'servername'>
 
-/** A client that does not connect again by itself, keeps no queue while it is offline, and sets no timer per command. */
-export function makeClient(address: Address, settings: ClientSettings): Client {
-  const { credentials, tls } = settings
-  const timing = {
-    connectTimeout: settings.connectTimeoutMs,
-    socketTimeout: settings.socketTimeoutMs,
-    reconnectStrategy: false,
-  } as const
-  const socket =
-    'path' in address
-      ? { ...timing, path: address.path, tls: false as const }
-      : tls === false
-        ? { ...timing, host: address.host, port: address.port }
-        : { ...timing, ...tls, host: address.host, port: address.port, tls: true as const }
-  return createClient({
-    ...credentials,
-    RESP: 3,
-    socket,
-    database: settings.database,
-    name: settings.name,
-    disableOfflineQueue: true,
-    // A default timeout would cost an AbortSignal per command.
-    commandOptions: { timeout: 0 },
-    // A silent connection must be told from a dead one.
-    pingInterval: Math.floor(settings.socketTimeoutMs / 3),
-    // Both are unknown to servers of the oldest supported version.
-    disableClientInfo: true,
-    maintNotifications: 'disabled',
-  })
+const textReplies: Decoding = { bulk: 'text', map: 'map', big: 'text' }
+/** Keys of a Map would be decoded as text, so maps arrive flat where bytes matter. */
+const binaryReplies: Decoding = { bulk: 'bytes', map: 'flat', big: 'text' }
+const columnReplies: Decoding = { bulk: 'column', map: 'map', big: 'text' }
+/** What node-redis decodes without being told otherwise. */
+const plainReplies: Decoding = { bulk: 'text', map: 'object', big: 'bigint' }
+
+interface Waiting {
+  readonly decoding: Decoding
+  readonly resolve: (value: Value) => void
+  readonly reject: (error: unknown) => void
 }
 
-const textReplies = { typeMapping: { [RESP_TYPES.MAP]: Map, [RESP_TYPES.BIG_NUMBER]: String } }
-/** Keys of a Map would be decoded as text, so maps arrive flat where bytes matter. */
-const binaryReplies = {
-  typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer, [RESP_TYPES.MAP]: Array, [RESP_TYPES.BIG_NUMBER]: String },
+/** Pieces are written as one text up to this many characters. */
+const longestText = 1 << 16
+
+/** Why a connection is over, where the socket does not say; who called gives it its code. */
+class ConnectionEnd extends Error {
+  override readonly name = 'ConnectionEnd'
+}
+
+export class Client {
+  readonly #settings: ClientSettings
+  readonly #address: Address
+  readonly #reader: ReplyReader
+  readonly #waiting = new Queue<Waiting>()
+  #socket: Socket | undefined
+  #pieces: RequestArgument[] = []
+  #ready = false
+  /** Why it is over. */
+  #ended: Error | undefined
+  #whenEnded: ((reason: Error) => void) | undefined
+  #whenIdle: (() => void) | undefined
+  #heartbeat: NodeJS.Timeout | undefined
+  /** When something came last. */
+  #heard = 0
+
+  constructor(address: Address, settings: ClientSettings) {
+    this.#address = address
+    this.#settings = settings
+    this.#reader = new ReplyReader({
+      begin: () => this.#waiting.first?.decoding ?? textReplies,
+      reply: (value) => this.#answer(value),
+    })
+  }
+
+  get isReady(): boolean {
+    return this.#ready
+  }
+
+  /** Is called once, when the connection ends in any way. */
+  onEnd(listener: (reason: Error) => void): void {
+    this.#whenEnded = listener
+  }
+
+  /** Opens the socket and introduces itself. Rejects with the server's error, or that of the socket. */
+  async connect(): Promise<void> {
+    const { credentials, database, name } = this.#settings
+    const socket = this.#open()
+    this.#socket = socket
+    socket.setNoDelay(true)
+    socket.setKeepAlive(true, 5000)
+    socket.on('data', (chunk: Buffer) => {
+      this.#heard = performance.now()
+      this.#reader.push(chunk)
+    })
+    socket.on('error', (error) => this.destroy(error))
+    socket.on('close', () => this.destroy(new ConnectionEnd('the socket was closed')))
+    const { username = 'default', password } = credentials
+    const login = password === undefined ? [] : ['AUTH', username, password]
+    const steps = [this.#ask(['HELLO', '3', ...login, 'SETNAME', name], textReplies)]
+    if (database !== 0) steps.push(this.#ask(['SELECT', String(database)], textReplies))
+    await Promise.all(steps)
+    this.#heard = performance.now()
+    this.#ready = this.#ended === undefined
+    this.#watch()
+  }
+
+  #open(): Socket {
+    const address = this.#address
+    if ('path' in address) return connect(address.path)
+    const { tls } = this.#settings
+    const place = { host: address.host, port: address.port }
+    return tls === false ? connect(place) : connectTls({ ...tls, ...place })
+  }
+
+  /** Sends one command. */
+  send(args: readonly RequestArgument[], decoding: Decoding, behind?: BulkColumn): Promise<Value> {
+    if (!this.#ready) return Promise.reject(new NotSentError(this.#ended))
+    return this.#ask(args, decoding, behind)
+  }
+
+  #ask(args: readonly RequestArgument[], decoding: Decoding, behind?: BulkColumn): Promise<Value> {
+    return new Promise((resolve, reject) => {
+      if (this.#ended !== undefined) throw this.#ended
+      const pieces = this.#pieces
+      const before = pieces.length
+      try {
+        if (behind === undefined) encodeRequest(args, (piece) => pieces.push(piece))
+        else {
+          encodeRequest(args, (piece) => pieces.push(piece), behind.length)
+          pieces.push(behind.encoded)
+        }
+      } catch (error) {
+        pieces.length = before
+        throw error
+      }
+      this.#waiting.push({ decoding, resolve, reject })
+      // When everything that is ready to run has run.
+      if (before === 0) process.nextTick(() => this.#flush())
+    })
+  }
+
+  #flush(): void {
+    const pieces = this.#pieces
+    const socket = this.#socket
+    this.#pieces = []
+    if (socket === undefined || this.#ended !== undefined) return
+    if (pieces.length === 1) {
+      socket.write(pieces[0] as RequestArgument)
+      return
+    }
+    socket.cork()
+    let text = ''
+    for (const piece of pieces) {
+      if (typeof piece === 'string' && text.length + piece.length <= longestText) {
+        text += piece
+        continue
+      }
+      if (text !== '') socket.write(text)
+      text = ''
+      if (typeof piece === 'string') text = piece
+      else socket.write(piece)
+    }
+    if (text !== '') socket.write(text)
+    socket.uncork()
+  }
+
+  #answer(value: Value): void {
+    const waiting = this.#waiting.shift()
+    if (value instanceof ErrorReply) waiting?.reject(value)
+    else waiting?.resolve(value)
+    if (this.#waiting.first === undefined) this.#whenIdle?.()
+  }
+
+  /** A silent connection must be told from a dead one: one that has nothing to say is asked. */
+  #watch(): void {
+    if (this.#ended !== undefined) return
+    const { socketTimeoutMs } = this.#settings
+    const beatMs = Math.floor(socketTimeoutMs / 3)
+    this.#heartbeat = setInterval(() => {
+      const silentMs = performance.now() - this.#heard
+      if (silentMs >= socketTimeoutMs)
+        this.destroy(new ConnectionEnd(`the server said nothing for ${socketTimeoutMs} ms`))
+      else if (silentMs >= beatMs && this.#waiting.first === undefined) {
+        this.send(['PING'], textReplies).catch(() => undefined)
+      }
+    }, beatMs)
+    this.#heartbeat.unref()
+  }
+
+  /** Waits for replies that are under way, then ends. */
+  async close(): Promise<void> {
+    this.#ready = false
+    if (this.#ended !== undefined) return
+    if (this.#waiting.first !== undefined) await new Promise<void>((resolve) => (this.#whenIdle = resolve))
+    this.destroy()
+  }
+
+  /** Ends at once; commands that wait are rejected with the reason. */
+  destroy(reason: Error = new ConnectionEnd('the connection was closed')): void {
+    if (this.#ended !== undefined) return
+    this.#ended = reason
+    this.#ready = false
+    clearInterval(this.#heartbeat)
+    this.#socket?.destroy()
+    this.#pieces = []
+    this.#whenIdle?.()
+    this.#whenEnded?.(reason)
+    for (let waiting = this.#waiting.shift(); waiting !== undefined; waiting = this.#waiting.shift()) {
+      waiting.reject(reason)
+    }
+  }
+}
+
+/** First in, first out, without moving what is behind. */
+class Queue<T> {
+  #items: T[] = []
+  #next = 0
+
+  get first(): T | undefined {
+    return this.#items[this.#next]
+  }
+
+  push(item: T): void {
+    this.#items.push(item)
+  }
+
+  shift(): T | undefined {
+    const item = this.#items[this.#next]
+    if (item === undefined) return undefined
+    this.#next++
+    if (this.#next === this.#items.length) {
+      this.#items = []
+      this.#next = 0
+    } else if (this.#next >= 4096 && this.#next * 2 >= this.#items.length) {
+      this.#items = this.#items.slice(this.#next)
+      this.#next = 0
+    }
+    return item
+  }
 }
 
 /** Sends one raw command. The signal is not passed on: whoever waits stops waiting, the command goes its way. */
-export function send(client: Client, args: readonly (string | Buffer)[], options?: CallOptions): Promise<Reply> {
-  return client.sendCommand<Reply>(args, options?.binary === true ? binaryReplies : textReplies)
+export function send(client: Client, args: readonly RequestArgument[], options?: CallOptions): Promise<Reply> {
+  return client.send(args, options?.binary === true ? binaryReplies : textReplies) as Promise<Reply>
+}
+
+/** Sends a command whose reply is wanted as columns; `behind` are further arguments. */
+export function sendForColumns(
+  client: Client,
+  args: readonly RequestArgument[],
+  behind?: BulkColumn,
+): Promise<ColumnReply> {
+  return client.send(args, columnReplies, behind) as Promise<ColumnReply>
+}
+
+/** Sends one command and decodes the reply as node-redis does: see commands.ts. */
+export function sendPlain(client: Client, args: readonly RequestArgument[]): Promise<unknown> {
+  return client.send(args, plainReplies)
 }
 
 /** Arguments as the protocol encoder takes them. */
-export function encode(args: readonly Argument[]): (string | Buffer)[] {
+export function encode(args: readonly Argument[]): RequestArgument[] {
   return args.map((arg) => {
     if (typeof arg === 'string' || Buffer.isBuffer(arg)) return arg
     if (typeof arg === 'number') return String(arg)

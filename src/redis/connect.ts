@@ -1,12 +1,21 @@
 // Opens a deployment: the one door to Redis for the layers above.
 import { ConnectError } from '../errors.ts'
 import { OwnConnection } from './blocking.ts'
-import { encode, send, type Client, type ClientSettings, type TlsOptions } from './client.ts'
-import type { Argument, BlockingConnection, CallOptions, Deployment, Reply, Topology } from './deployment.ts'
+import { encode, send, sendForColumns, type Client, type ClientSettings, type TlsOptions } from './client.ts'
+import type {
+  Argument,
+  BlockingConnection,
+  CallOptions,
+  ColumnReply,
+  Deployment,
+  Reply,
+  Topology,
+} from './deployment.ts'
 import { isFunctionMissing } from './failures.ts'
 import { readLibrary, type Library } from './library.ts'
 import { loadLibrary } from './load.ts'
 import { mayResend } from './resend.ts'
+import type { BulkColumn } from './protocol/column.ts'
 import { Router, untilAborted, type Target } from './router.ts'
 import { slotOf } from './slots.ts'
 import { parseUrl } from './url.ts'
@@ -108,6 +117,17 @@ export class RedisDeployment implements Deployment {
 
   onShard(shard: string, args: readonly Argument[], options?: CallOptions): Promise<Reply> {
     return this.#send({ shard }, args, mayResend(args[0]), options)
+  }
+
+  columns(
+    place: { readonly shard: string } | { readonly key: string | Uint8Array },
+    args: readonly Argument[],
+    behind?: BulkColumn,
+  ): Promise<ColumnReply> {
+    const encoded = encode(args)
+    const sending = (client: Client): Promise<ColumnReply> => sendForColumns(client, encoded, behind)
+    const target = 'key' in place ? { slot: this.#route(place.key) } : place
+    return this.router.run(target, sending, { resend: mayResend(args[0]) })
   }
 
   async call(name: string, keys: readonly string[], args: readonly Argument[], options?: CallOptions): Promise<Reply> {

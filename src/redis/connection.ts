@@ -4,8 +4,8 @@
 // broken one (its queue, half a reply) can reach the next. While it is not ready nothing is queued here: callers wait for
 // `ready()` and send then. Attempts follow each other after 50 ms, doubled up to one second.
 import { ConnectError } from '../errors.ts'
-import { makeClient, type Client, type ClientSettings } from './client.ts'
-import { NotSentError, toRefusal } from './failures.ts'
+import { Client, type ClientSettings } from './client.ts'
+import { toRefusal } from './failures.ts'
 import { addressLabel, type Address } from './url.ts'
 
 const firstPauseMs = 50
@@ -108,18 +108,14 @@ export class Connection {
   }
 
   async #attempt(): Promise<void> {
-    const client = makeClient(this.address, this.#settings)
+    const client = new Client(this.address, this.#settings)
     this.#attempting = client
-    let failure: unknown
-    client.on('error', (error) => (failure = error))
-    client.once('terminated', () => {
-      // Its ping timer would hold the process; later, for it rejects its commands with the reason only after this event.
-      queueMicrotask(() => client.destroy())
+    client.onEnd(() => {
       if (this.#client !== client) return
       this.#client = undefined
       if (!this.#closed) this.#timer = setTimeout(() => this.#connect(firstPauseMs), 0)
     })
-    // The client's own limit ends with the opening of the socket; a server that accepts and says nothing is one more case.
+    // A server may also accept the connection and say nothing.
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {
@@ -129,7 +125,6 @@ export class Connection {
     })
     try {
       await Promise.race([client.connect(), late])
-      if (!client.isReady) throw new NotSentError(failure)
     } catch (error) {
       client.destroy()
       this.#lastError = toRefusal(error, this.label)

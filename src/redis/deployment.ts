@@ -1,6 +1,8 @@
 // One Redis or Valkey deployment, standalone or cluster, as the rest of Gearmill sees it. Nothing outside of this folder
 // knows which client library is used.
 
+import type { BulkColumn } from './protocol/column.ts'
+
 /** A command or function argument. Numbers are sent as their decimal text. */
 export type Argument = string | number | Uint8Array
 /**
@@ -8,6 +10,9 @@ export type Argument = string | number | Uint8Array
  * are Buffers, and maps arrive as flat lists of keys and values, so that keys keep their bytes.
  */
 export type Reply = string | number | boolean | null | Buffer | Reply[] | Map<Reply, Reply>
+
+/** A reply where each array of nothing but bulk strings is a column; other strings are text. */
+export type ColumnReply = string | number | boolean | null | BulkColumn | ColumnReply[]
 
 export interface CallOptions {
   /** Bulk strings arrive as Buffers. Default: as UTF-8 strings. */
@@ -49,6 +54,15 @@ export interface Deployment {
   command(key: string | Uint8Array, args: readonly Argument[], options?: CallOptions): Promise<Reply>
   /** One command on one shard, whatever keys it names. */
   onShard(shard: string, args: readonly Argument[], options?: CallOptions): Promise<Reply>
+  /**
+   * One command, sent to a shard or to the owner of a key, whose reply is wanted as columns.
+   * @param behind further arguments
+   */
+  columns(
+    place: { readonly shard: string } | { readonly key: string | Uint8Array },
+    args: readonly Argument[],
+    behind?: BulkColumn,
+  ): Promise<ColumnReply>
   /** FCALL of a function of the library; loads the library where it is missing and tries TRYAGAIN, LOADING and lost connections again. Idempotence is the function's own matter. */
   call(name: string, keys: readonly string[], args: readonly Argument[], options?: CallOptions): Promise<Reply>
   /** A blocking connection to the owner of `key`. */

@@ -1,6 +1,6 @@
 // What went wrong between us and a server: sorts errors by what to do next, and gives them their codes.
-import { ErrorReply } from '@redis/client'
 import { ConnectError, type ErrorOptions } from '../errors.ts'
+import { ErrorReply } from './protocol/reader.ts'
 
 /** The server answered a command with an error. `message` is the server's own text. */
 export class ReplyError extends ConnectError {

@@ -30,6 +30,8 @@ export interface ScanRange {
   readonly boundary?: Boundary | undefined
   /** Whether a key that SCAN returned belongs to the range, where its name tells. */
   owns(key: string | Uint8Array): boolean
+  /** It does, whatever its name. */
+  readonly ownsAll: boolean
 }
 
 /**
@@ -64,6 +66,7 @@ export function scanRangeOf(
     return {
       start: String(first),
       ends: (cursor) => cursor === '0' || (BigInt(cursor) & BigInt(slotCount - 1)) >= BigInt(end),
+      ownsAll: false,
       owns: (key) => {
         const slot = slotOf(key)
         return slot >= first && slot < end && inSlots(slot)
@@ -71,13 +74,14 @@ export function scanRangeOf(
     }
   }
   const owns = (key: string | Uint8Array): boolean => everyKey || inSlots(slotOf(key))
-  if (count === 1) return { start: '0', ends: (cursor) => cursor === '0', owns }
+  if (count === 1) return { start: '0', ends: (cursor) => cursor === '0', owns, ownsAll: everyKey }
   const width = whole / BigInt(count)
   const high = width * BigInt(index + 1)
   return {
     start: reversed(width * BigInt(index)).toString(),
     ends: (cursor) => placeOf(cursor) >= high,
     owns,
+    ownsAll: everyKey,
     boundary:
       index + 1 === count
         ? undefined

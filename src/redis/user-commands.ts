@@ -1,5 +1,5 @@
 // Which of node-redis' commands `mill.redis` has, and which argument of each is the (first) key.
-import type { Client } from './client.ts'
+import type { NamedCommands } from './commands.ts'
 
 type KeyOf = (args: readonly unknown[]) => unknown
 
@@ -194,7 +194,7 @@ const names = {
   ping: none,
   publish: none,
   time: none,
-} as const satisfies Partial<Record<keyof Client, KeyOf>>
+} as const satisfies Partial<Record<keyof NamedCommands, KeyOf>>
 
 export type UserCommandName = keyof typeof names
 export const userCommands: Readonly<Record<UserCommandName, KeyOf>> = names

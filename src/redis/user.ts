@@ -1,9 +1,11 @@
 // `mill.redis`: the user's own commands, named and typed as node-redis has them, the same on a server and on a cluster.
 import { PlanError } from '../errors.ts'
-import { send, type Client } from './client.ts'
+import { send, sendForColumns, type Client } from './client.ts'
+import { namedCommands, type NamedCommands } from './commands.ts'
 import { RedisDeployment } from './connect.ts'
 import type { Deployment, Reply } from './deployment.ts'
 import { JoinedGets } from './gets.ts'
+import { BulkColumn } from './protocol/column.ts'
 import { mayResend } from './resend.ts'
 import { slotOf } from './slots.ts'
 import { userCommands, type UserCommandName } from './user-commands.ts'
@@ -16,7 +18,7 @@ type Key = string | Buffer
  * any keys, slot by slot; other commands with several keys need keys of one slot. While the server restarts, commands that
  * were not sent wait for it; of those under way, reads are sent again and others reject with `CONNECT_LOST`.
  */
-export interface UserRedis extends Pick<Client, UserCommandName> {
+export interface UserRedis extends Pick<NamedCommands, UserCommandName> {
   /** Any command. In a cluster it goes to the owner of its first key, or to the first shard if it has none. */
   sendCommand(args: readonly Key[]): Promise<Reply>
 }
@@ -57,8 +59,8 @@ class UserCommands {
     this.#deployment = deployment
     this.#router = deployment.router
     this.#gets = new JoinedGets({
-      get: (key) => this.#send('get', key, [key]),
-      mGet: (keys) => this.#send('mGet', keys[0], [keys]),
+      get: (key) => this.#router.run(this.#target(key), (client) => send(client, ['GET', key]), policyOf('get')),
+      mGet: (keys) => this.#router.run(this.#target(keys[0]), (client) => textsOf(client, keys), policyOf('mGet')),
     })
   }
 
@@ -165,9 +167,18 @@ function isKey(key: unknown): key is Key {
 }
 
 function invoke(client: Client, name: string, args: readonly unknown[]): Promise<unknown> {
-  const method = (client as unknown as Methods)[name]
+  const commands = namedCommands(client)
+  const method = (commands as unknown as Methods)[name]
   if (method === undefined) throw new PlanError('PLAN_OPTION', `the client has no command ${name}`)
-  return method.apply(client, [...args])
+  return method.apply(commands, [...args])
+}
+
+/** MGET without a reply object for each value. */
+async function textsOf(client: Client, keys: readonly Key[]): Promise<unknown> {
+  const reply = await sendForColumns(client, ['MGET', ...keys])
+  return reply instanceof BulkColumn
+    ? reply.items().map((item) => (Buffer.isBuffer(item) ? item.toString() : item))
+    : reply
 }
 
 function policyOf(name: string): SendPolicy {

@@ -152,7 +152,7 @@ export class KeyspacePart {
   #rangeIn(range: ScanRange, own: SlotRanges): ScanRange {
     if (!this.#plan.cluster || covers(own, this.#shard.slots)) return range
     const here = scanRangeOf('unknown', 0, 1, true, own)
-    return { ...range, owns: (key) => range.owns(key) && here.owns(key) }
+    return { ...range, owns: (key) => range.owns(key) && here.owns(key), ownsAll: false }
   }
 }
 

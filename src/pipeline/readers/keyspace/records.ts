@@ -3,6 +3,7 @@ import { PlanError } from '../../../errors.ts'
 import type { Deployment } from '../../../redis/deployment.ts'
 import type { ReadBatch, RunContext } from '../../define.ts'
 import { type CollectionType, type ReadValue, type ValueType, extentsOf, readCollection, typeOf } from '../values.ts'
+import { BulkColumn } from '../../../redis/protocol/column.ts'
 import type { Key } from './scan.ts'
 import { type StringValue, StringReader } from './strings.ts'
 
@@ -35,37 +36,38 @@ export class KeyRecords {
     this.#strings = new StringReader(deployment, large, options.binary)
   }
 
-  async *of(keys: readonly Key[]): AsyncGenerator<ReadBatch> {
+  async *of(keys: BulkColumn): AsyncGenerator<ReadBatch> {
     const { type, values } = this.#options
     if (!values) {
-      yield this.#named(keys)
+      yield this.#named(keysOf(keys))
       return
     }
     if (type !== undefined && type !== 'string') {
-      yield* this.#collections(keys.map((key) => ({ key, type })))
+      yield* this.#collections(keysOf(keys).map((key) => ({ key, type })))
       return
     }
     for (let at = 0; at < keys.length;) {
       const some = keys.slice(at, at + this.#strings.together)
       at += some.length
       if (type === undefined && this.#strings.needsTypes) {
-        const { strings, others } = await this.#sorted(some)
-        yield* this.#stringsOf(strings)
+        const { strings, others } = await this.#sorted(keysOf(some))
+        yield* this.#stringsOf(BulkColumn.of(strings))
         yield* this.#collections(others)
       } else yield* this.#stringsOf(some)
     }
   }
 
-  async *#stringsOf(keys: readonly Key[]): AsyncGenerator<ReadBatch> {
-    for (let at = 0; at < keys.length;) {
-      const some = at === 0 ? keys : keys.slice(at)
+  async *#stringsOf(column: BulkColumn): AsyncGenerator<ReadBatch> {
+    for (let at = 0; at < column.length;) {
+      const some = column.slice(at, column.length)
+      const keys = keysOf(some)
       const values = await this.#strings.read(some)
       at += values.length
       const batch = new Batch(this.#options.binary, this.#context.fail)
       let none: Key[] | undefined
       for (let i = 0; i < values.length; i++) {
         const value = values[i] as StringValue
-        const key = some[i] as Key
+        const key = keys[i] as Key
         if (value === null) (none ??= []).push(key)
         else batch.put(key, 'string', value)
       }
@@ -117,12 +119,12 @@ export class KeyRecords {
     }
   }
 
-  #named(keys: readonly Key[]): ReadBatch {
+  #named(keys: Key[]): ReadBatch {
     const { binary } = this.#options
     const failed = keys.filter((key) => !binary && typeof key !== 'string')
     for (const key of failed) failKey(this.#context.fail, key)
     const good = failed.length === 0 ? keys : keys.filter((key) => typeof key === 'string')
-    const records = binary ? good.map(bytesOf) : [...good]
+    const records = binary ? good.map(bytesOf) : good
     return { batch: { kind: 'records', records }, place: (i) => String(good[i]) }
   }
 }
@@ -155,6 +157,10 @@ class Batch {
     const keys = this.#keys
     return { batch: { kind: 'records', records: this.#records }, place: (i) => String(keys[i]) }
   }
+}
+
+function keysOf(column: BulkColumn): Key[] {
+  return column.items() as Key[]
 }
 
 function failKey(fail: RunContext['fail'], key: Key): void {

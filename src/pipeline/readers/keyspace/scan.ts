@@ -1,7 +1,6 @@
 // The keys of one range of a server's keyspace, a SCAN call at a time.
-import { isUtf8 } from 'node:buffer'
-import type { Argument, Deployment, Reply } from '../../../redis/deployment.ts'
-import { itemsOf, textOf } from '../../../redis/replies.ts'
+import type { Argument, Deployment } from '../../../redis/deployment.ts'
+import { BulkColumn } from '../../../redis/protocol/column.ts'
 import { slotOf } from '../../../redis/slots.ts'
 import type { Place } from './parts.ts'
 import { RecentKeys } from './recent.ts'
@@ -16,11 +15,13 @@ export interface ScanOptions {
 
 interface Page {
   readonly cursor: string
-  readonly keys: readonly Key[]
+  readonly keys: BulkColumn
 }
 
 /** Buckets that one call walks, about. Far below the keys of a range: a call that crosses a boundary is read twice. */
 const scanCount = 1000
+
+const none = BulkColumn.of([])
 
 /** New keys; the next call is under way while the keys of one are worked on. */
 export async function* scanned(
@@ -28,20 +29,17 @@ export async function* scanned(
   { shard, range }: Place,
   { pattern, type }: ScanOptions,
   ownPrefix: string,
-): AsyncGenerator<readonly Key[]> {
+): AsyncGenerator<BulkColumn> {
   const seen = new RecentKeys()
+  const prefix = Buffer.from(ownPrefix)
   const filters: readonly Argument[] = [
     ...(pattern === '*' ? [] : ['MATCH', pattern]),
     ...(type === undefined ? [] : ['TYPE', type]),
   ]
   const scan = async (cursor: string): Promise<Page> => {
-    const command = ['SCAN', cursor, 'COUNT', scanCount, ...filters]
-    const [next, keys] = itemsOf(await deployment.onShard(shard, command))
-    const names = itemsOf(keys) as readonly string[]
-    if (!names.some((name) => name.includes('\uFFFD'))) return { cursor: textOf(next), keys: names }
-    // Some key has no such text, or has this very character: the same call again, for the bytes.
-    const [after, bytes] = itemsOf(await deployment.onShard(shard, command, { binary: true }))
-    return { cursor: textOf(after), keys: itemsOf(bytes).map(keyOf) }
+    const reply = await deployment.columns({ shard }, ['SCAN', cursor, 'COUNT', scanCount, ...filters])
+    const [next, keys] = Array.isArray(reply) ? reply : []
+    return { cursor: typeof next === 'string' ? next : '0', keys: keys instanceof BulkColumn ? keys : none }
   }
 
   let cursor = range.start
@@ -54,12 +52,23 @@ export async function* scanned(
     pending?.catch(() => undefined)
     cursor = page.cursor
     const others = last ? await behind(scan, range.boundary, cursor) : undefined
-    const fresh = page.keys.filter((key) => {
-      const name = nameOf(key)
-      return !name.startsWith(ownPrefix) && range.owns(key) && others?.has(name) !== true && seen.add(name)
-    })
-    if (fresh.length > 0) yield fresh
+    const { keys } = page
+    const fresh: number[] = []
+    for (let i = 0; i < keys.length; i++) {
+      if (startsWith(keys, i, prefix)) continue
+      if (!range.ownsAll && !range.owns(keys.bytesOf(i))) continue
+      if (others?.has(nameOf(keys, i)) === true) continue
+      if (seen.add(keys, i)) fresh.push(i)
+    }
+    if (fresh.length > 0) yield fresh.length === keys.length ? keys : keys.select(fresh)
   }
+}
+
+function startsWith({ bytes, starts, lengths }: BulkColumn, i: number, prefix: Buffer): boolean {
+  if ((lengths[i] as number) < prefix.length) return false
+  const start = starts[i] as number
+  for (let k = 0; k < prefix.length; k++) if (bytes[start + k] !== prefix[k]) return false
+  return true
 }
 
 /** The keys of the next range that came with the call that ended at `cursor`. */
@@ -74,28 +83,22 @@ async function behind(
     const page = await scan(at)
     // The keys in question may then lie in front of the boundary. A key twice is better than none.
     if (boundary.mayBeCoarse(page.cursor)) break
-    for (const key of page.keys) found.add(nameOf(key))
+    for (let i = 0; i < page.keys.length; i++) found.add(nameOf(page.keys, i))
     at = page.cursor
   }
   return found
 }
 
-function keyOf(reply: Reply): Key {
-  const bytes = reply as Buffer
-  return isUtf8(bytes) ? bytes.toString() : bytes
+/** One text for each key. */
+function nameOf(keys: BulkColumn, i: number): string {
+  return keys.bytesOf(i).toString('latin1')
 }
 
-/** One text for each key: no key in text begins with what is put in front of bytes, half of a character. */
-function nameOf(key: Key): string {
-  return typeof key === 'string' ? key : `\uD800${key.toString('latin1')}`
-}
-
-/** Keys that one command may name: all on a server of its own, those of one slot in a cluster. */
-export function groupsOf(keys: readonly Key[], cluster: boolean): readonly (readonly number[])[] {
-  if (!cluster) return [keys.map((_, i) => i)]
+/** Keys that one command may name in a cluster: those of one slot. */
+export function groupsBySlot(keys: BulkColumn): readonly (readonly number[])[] {
   const groups = new Map<number, number[]>()
-  for (const [i, key] of keys.entries()) {
-    const slot = slotOf(key)
+  for (let i = 0; i < keys.length; i++) {
+    const slot = slotOf(keys.bytesOf(i))
     const group = groups.get(slot)
     if (group === undefined) groups.set(slot, [i])
     else group.push(i)

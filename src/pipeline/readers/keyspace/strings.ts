@@ -1,13 +1,19 @@
 // Strings of many keys: by MGET, as many at a time as make about half a MiB, where no string can be large; else the start of
 // each by GETRANGE, and the rest of large ones in parts.
 import { isUtf8 } from 'node:buffer'
-import { PlanError } from '../../../errors.ts'
+import { ConnectError, PlanError } from '../../../errors.ts'
 import type { Argument, Deployment, Reply } from '../../../redis/deployment.ts'
-import { itemsOf } from '../../../redis/replies.ts'
-import { type Key, groupsOf } from './scan.ts'
+import { BulkColumn, type Item } from '../../../redis/protocol/column.ts'
+import { groupsBySlot } from './scan.ts'
 
 /** A string, its bytes where they were asked for, null where there is none, or the reason why it cannot be had. */
 export type StringValue = string | Uint8Array | null | PlanError
+
+interface ReadStrings {
+  readonly values: readonly StringValue[]
+  /** About as many as the replies had. */
+  readonly bytes: number
+}
 
 const replyBytes = 512 * 1024
 const mostTogether = 1000
@@ -37,50 +43,55 @@ export class StringReader {
   }
 
   /** Values of the first keys, of all unless they are large. */
-  async read(keys: readonly Key[]): Promise<readonly StringValue[]> {
-    const values = await (this.#large ? this.#byParts(keys) : this.#whole(keys))
-    let bytes = 0
-    for (const value of values) if (typeof value === 'string' || value instanceof Uint8Array) bytes += value.length
+  async read(keys: BulkColumn): Promise<readonly StringValue[]> {
+    const { values, bytes } = await (this.#large ? this.#byParts(keys) : this.#whole(keys))
     const fitting = Math.floor((replyBytes * values.length) / Math.max(1, bytes))
     this.together = Math.max(1, Math.min(mostTogether, fitting, this.together * 2))
     return values
   }
 
-  async #whole(keys: readonly Key[]): Promise<readonly StringValue[]> {
-    const { cluster } = this.#deployment.topology
-    if (!cluster) return this.#mget(keys)
+  async #whole(keys: BulkColumn): Promise<ReadStrings> {
+    if (!this.#deployment.topology.cluster) return this.#mget(keys)
     const values = new Array<StringValue>(keys.length)
+    let bytes = 0
     await Promise.all(
-      groupsOf(keys, cluster).map(async (group) => {
-        const found = await this.#mget(group.map((i) => keys[i] as Key))
-        for (const [at, i] of group.entries()) values[i] = found[at] as StringValue
+      groupsBySlot(keys).map(async (group) => {
+        const found = await this.#mget(keys.select(group))
+        bytes += found.bytes
+        for (const [at, i] of group.entries()) values[i] = found.values[at] as StringValue
       }),
     )
-    return values
+    return { values, bytes }
   }
 
-  async #mget(keys: readonly Key[]): Promise<readonly StringValue[]> {
-    const first = keys[0] as Key
-    const found = itemsOf(await this.#deployment.command(first, ['MGET', ...keys], { binary: this.#binary }))
-    if (this.#binary) return found.map((bytes) => (bytes === null ? null : new Uint8Array(bytes as Buffer)))
-    const values = found as readonly (string | null)[]
-    const odd = values.flatMap((value, i) => (value?.includes('\uFFFD') === true ? [i] : []))
-    if (odd.length === 0) return values
-    // They have no such text, or have this very character: their bytes tell.
-    const checked: StringValue[] = [...values]
-    for (const i of odd) checked[i] = this.#decoded(await this.#command(keys[i] as Key, ['GET', keys[i] as Key]))
-    return checked
+  async #mget(keys: BulkColumn): Promise<ReadStrings> {
+    const reply = await this.#deployment.columns({ key: keys.bytesOf(0) }, ['MGET'], keys)
+    if (!(reply instanceof BulkColumn)) throw new ConnectError('CONNECT_REPLY', 'MGET was answered with no list')
+    const found = reply.items()
+    if (!this.#binary && !found.some((item) => typeof item === 'object' && item !== null)) {
+      return { values: found, bytes: reply.bytes.length }
+    }
+    return { values: found.map((item, i) => this.#valueOf(item, reply, i)), bytes: reply.bytes.length }
   }
 
-  async #byParts(keys: readonly Key[]): Promise<readonly StringValue[]> {
+  #valueOf(item: Item, values: BulkColumn, i: number): StringValue {
+    if (item === null) return null
+    if (this.#binary) return new Uint8Array(values.bytesOf(i))
+    return typeof item === 'string' ? item : notText()
+  }
+
+  async #byParts(column: BulkColumn): Promise<ReadStrings> {
+    const keys = Array.from({ length: column.length }, (_, i) => column.bytesOf(i))
     const starts = await Promise.all(keys.map((key) => this.#range(key, 0, startBytes)))
     const values: StringValue[] = []
     let large = 0
+    let small = 0
     for (const [i, start] of starts.entries()) {
-      const key = keys[i] as Key
+      const key = keys[i] as Buffer
       if (start === null || start.length < startBytes) {
         const missing = start === null || (start.length === 0 && (await this.#command(key, ['EXISTS', key])) === 0)
         values.push(missing ? null : this.#decoded(start))
+        small += start?.length ?? 0
         continue
       }
       const bytes = await this.#rest(key, start)
@@ -88,10 +99,10 @@ export class StringReader {
       large += bytes.length
       if (large >= largeTogether) break
     }
-    return values
+    return { values, bytes: large + small }
   }
 
-  async #rest(key: Key, start: Buffer): Promise<Buffer> {
+  async #rest(key: Buffer, start: Buffer): Promise<Buffer> {
     const parts = [start]
     for (let from = startBytes; ; from += partBytes) {
       const part = await this.#range(key, from, partBytes)
@@ -103,7 +114,7 @@ export class StringReader {
   }
 
   /** Null where another type has taken the key. */
-  async #range(key: Key, from: number, length: number): Promise<Buffer | null> {
+  async #range(key: Buffer, from: number, length: number): Promise<Buffer | null> {
     try {
       return (await this.#command(key, ['GETRANGE', key, from, from + length - 1])) as Buffer
     } catch (error) {
@@ -112,7 +123,7 @@ export class StringReader {
     }
   }
 
-  #command(key: Key, args: readonly Argument[]): Promise<Reply> {
+  #command(key: Buffer, args: readonly Argument[]): Promise<Reply> {
     return this.#deployment.command(key, args, { binary: true })
   }
 
@@ -120,6 +131,10 @@ export class StringReader {
     if (reply === null) return null
     const bytes = reply as Buffer
     if (this.#binary) return new Uint8Array(bytes)
-    return isUtf8(bytes) ? bytes.toString() : new PlanError('PLAN_ENCODING', 'the value is not UTF-8')
+    return isUtf8(bytes) ? bytes.toString() : notText()
   }
+}
+
+function notText(): PlanError {
+  return new PlanError('PLAN_ENCODING', 'the value is not UTF-8')
 }

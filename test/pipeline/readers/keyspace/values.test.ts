@@ -133,6 +133,7 @@ describe('types of modules', () => {
       refresh: () => real.refresh(),
       slotOf: (key) => real.slotOf(key),
       onShard: (...args) => real.onShard(...args),
+      columns: (...args) => real.columns(...args),
       call: (...args) => real.call(...args),
       blocking: (key) => real.blocking(key),
       close: () => real.close(),

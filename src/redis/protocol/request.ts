@@ -1,0 +1,36 @@
+// Commands as the protocol has them: arrays of bulk strings.
+
+export type RequestArgument = string | Buffer
+
+const longestJoin = 1024
+
+/**
+ * A command as pieces to be written one after the other.
+ *
+ * @param write takes them in order
+ * @param more how many arguments the caller will write behind these
+ */
+export function encodeRequest(
+  args: readonly RequestArgument[],
+  write: (piece: RequestArgument) => void,
+  more = 0,
+): void {
+  let text = `*${args.length + more}\r\n`
+  for (const arg of args) {
+    if (typeof arg === 'string') {
+      text += `$${byteLength(arg)}\r\n${arg}\r\n`
+    } else if (Buffer.isBuffer(arg)) {
+      write(`${text}$${arg.length}\r\n`)
+      write(arg)
+      text = '\r\n'
+    } else throw new TypeError(`expected text or bytes as an argument, got ${typeof arg}`)
+  }
+  write(text)
+}
+
+/** Short texts are mostly ASCII, and looking costs less than a call into the runtime. */
+function byteLength(text: string): number {
+  if (text.length > longestJoin) return Buffer.byteLength(text)
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 0x7f) return Buffer.byteLength(text)
+  return text.length
+}
