@@ -22,7 +22,7 @@ import { streamsOf } from './sources/stream.ts'
 const unregisteredMs = 60_000
 const mostTries = 5
 /** How long register() waits for the taps of a key trigger, and for a worker to begin with them. */
-const attachMs = 20_000
+const attachMs = 60_000
 const workerMs = 3000
 const lookMs = 25
 
@@ -200,7 +200,7 @@ export class Triggers {
       if (deployment.topology.shards.every(({ id }) => known.get(id)?.endsWith(` ${textOf(revision)}`))) return
       const waited = performance.now() - started
       if (waited > attachMs) return
-      if (waited > workerMs && !(await this.#isTapped())) return
+      if (waited > workerMs && !this.#options.engine.endsWithClient && !(await this.#isTapped())) return
       await delay(lookMs)
     }
   }

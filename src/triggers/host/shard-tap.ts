@@ -14,7 +14,15 @@ import { Tap, type TapState, type TappedWrite } from '../../redis/tap/tap.ts'
 import type { Address } from '../../redis/url.ts'
 import { endsKey, type KeptKeyEvent } from '../sources/keys.ts'
 import { Causes } from './causes.ts'
-import { compileFilter, KeyFilters, keptEvent, type Cause, type Followed, type SeenChange } from './key-filters.ts'
+import {
+  compileFilter,
+  KeyFilters,
+  keptEvent,
+  type Cause,
+  type Followed,
+  type KeyFilter,
+  type SeenChange,
+} from './key-filters.ts'
 import { addressOf, replicationOf } from './replication.ts'
 import { Rescan } from './rescan.ts'
 import { markOf, positionOf, positionText, type Mark, type Share, type TapStore } from './tap-store.ts'
@@ -142,21 +150,23 @@ export class ShardTap {
     const fresh = this.#stored === ''
     if (lost || fresh) {
       // Marks are of the history that is lost.
-      this.#filters.set([])
+      const next = this.#wanted.filter((each) => !this.#isHeard(each)).map((each) => ({ ...each, from: 0 }))
+      this.#filters.set(next)
       this.#causes.forget()
+      if (next.some(asksWhy)) await this.#listenForCauses()
       const shares: Share[] = []
-      for (const trigger of this.#wanted.filter((each) => !this.#isHeard(each))) {
+      for (const trigger of next) {
         const marks = await store.marks(trigger.name)
         const missed = marks.has(shard) || marks.has(everywhere)
         if (missed) trouble('the history of a primary is lost', new ConnectError('CONNECT_LOST', `for ${trigger.name}`))
-        const mark = { from: 0, revision: trigger.revision }
-        shares.push({
-          ...share(trigger, missed ? [gapEvent()] : [], mark),
-          rescan: missed && trigger.description.rescan,
-        })
+        const rescan = (missed && trigger.description.rescan) || marks.has(`rescan ${shard}`)
+        shares.push({ ...share(trigger, missed ? [gapEvent()] : [], trigger), rescan })
       }
       await this.#append(positionText(state), shares)
       await this.#noteEverywhere(shares)
+      for (const [i, { rescan }] of shares.entries()) {
+        if (rescan === true) this.#rescan.add(compileFilter(next[i] as KeyFilter))
+      }
     }
     this.#started = true
     await this.#join()
@@ -187,7 +197,7 @@ export class ShardTap {
       shares.push({ ...joined, rescan: missed && trigger.description.rescan })
     }
     this.#filters.set(next)
-    if (next.some(({ description: { events } }) => asksWhy(events))) await this.#listenForCauses()
+    if (next.some(asksWhy)) await this.#listenForCauses()
     if (shares.length > 0) {
       await store.append(shard, '', undefined, shares)
       await this.#noteEverywhere(shares)
@@ -343,7 +353,7 @@ function markOfHeard({ revision }: Followed): Mark {
 }
 
 /** Whether it matters to a trigger why a key went. */
-function asksWhy(events: readonly string[] | undefined): boolean {
+function asksWhy({ description: { events } }: Followed): boolean {
   return events === undefined || ['del', 'expired', 'evicted'].some((event) => events.includes(event))
 }
 
