@@ -103,6 +103,8 @@ export type Reporting = Pick<RunContext, 'fail'>
 /** How an operation orders the records that it shuffles. */
 export interface Order {
   readonly compare: (left: unknown, right: unknown) => number
+  /** Where that is the order of all values on a part of the record. */
+  readonly keys?: { readonly of: (record: unknown) => unknown; readonly descending: boolean }
   /** What `compare` needs of a record. */
   readonly bare: (record: unknown) => unknown
   /** Throws for a record that has no place in the order. */

@@ -13,7 +13,12 @@ interface SortOptions {
 }
 
 const itself = (record: unknown): unknown => record
-const byValue: Order = { compare: compareValues, bare: itself, check: checkOrder }
+const byValue: Order = {
+  compare: compareValues,
+  keys: { of: itself, descending: false },
+  bare: itself,
+  check: checkOrder,
+}
 
 function sortOrder({ by }: SortOptions, functions: readonly unknown[], { fail }: Reporting): Order {
   if (!by) return byValue
@@ -30,7 +35,7 @@ export const sort = defineOperation({
   order: sortOrder,
   collect: (options, functions: readonly unknown[], context) =>
     new RecordCollector(context, { check: sortOrder(options, functions, context).check }),
-  merge: (options, functions, context) => sortAll(context, sortOrder(options, functions, context).compare),
+  merge: (options, functions, context) => sortAll(context, sortOrder(options, functions, context)),
 })
 
 interface SortByOptions {
@@ -43,6 +48,7 @@ const recordOf = (pair: unknown): unknown => (pair as readonly unknown[])[1]
 function keyOrder({ direction }: SortByOptions): Order {
   return {
     compare: direction === 'asc' ? compareKeys : (left, right) => compareKeys(right, left),
+    keys: { of: keyOf, descending: direction === 'desc' },
     bare: (pair) => [keyOf(pair)],
     check: (pair) => checkOrder(keyOf(pair)),
   }
@@ -59,6 +65,6 @@ export const sortBy = defineOperation({
   order: keyOrder,
   collect: (options, _functions, context) => new RecordCollector(context, { check: keyOrder(options).check }),
   async *merge(options, _functions, context) {
-    for await (const batch of sortAll(context, keyOrder(options).compare)) yield batch.map(recordOf)
+    for await (const batch of sortAll(context, keyOrder(options))) yield batch.map(recordOf)
   },
 })

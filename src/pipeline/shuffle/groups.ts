@@ -6,7 +6,7 @@ import type { MergeContext, RunContext } from '../define.ts'
 import { isPromise } from '../operations/accumulate.ts'
 import type { Budget } from './budget.ts'
 import { Sorter } from './sorter.ts'
-import { type Entry, Table, compareKeys } from './table.ts'
+import { type Entry, Table, compareKeys, keyOrder } from './table.ts'
 import { allBatches } from './stream.ts'
 import { sizeOf } from './weight.ts'
 
@@ -103,7 +103,7 @@ export async function* foldGroups(
   budget: Budget,
 ): AsyncGenerator<readonly unknown[]> {
   const table = new FoldTable(start, reduce, context.fail)
-  const others = new Sorter(context, compareKeys, budget)
+  const others = new Sorter(context, keyOrder, budget)
   try {
     let isFull = false
     for await (const batch of allBatches(context)) {
@@ -178,7 +178,7 @@ export async function* gatherGroups(
   context: MergeContext,
   budget: Budget,
 ): AsyncGenerator<{ readonly key: unknown; readonly records: readonly unknown[] }> {
-  const sorter = new Sorter(context, compareKeys, budget)
+  const sorter = new Sorter(context, keyOrder, budget)
   let table: Table<unknown[]> | undefined = new Table<unknown[]>()
   let bytes = 0
   let count = 0

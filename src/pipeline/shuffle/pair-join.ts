@@ -5,7 +5,7 @@ import type { Budget } from './budget.ts'
 import { Scratch, type Source } from './runs.ts'
 import { checkOrder } from './sorted.ts'
 import { Sorter } from './sorter.ts'
-import { Table, compareKeys, refuserOf } from './table.ts'
+import { Table, compareKeys, keyOrder, refuserOf } from './table.ts'
 import { Weight, sizeOf } from './weight.ts'
 
 export type JoinKind = 'inner' | 'left' | 'outer'
@@ -106,7 +106,7 @@ export class PairJoin {
     this.#context = context
     this.#how = how
     this.#budget = budget
-    this.#sides = [new Sorter(context, compareKeys, budget), new Sorter(context, compareKeys, budget)]
+    this.#sides = [new Sorter(context, keyOrder, budget), new Sorter(context, keyOrder, budget)]
   }
 
   /** Side 0 is the left one. Throws where the key can be none. */

@@ -1,7 +1,7 @@
 // Sorting within a task: records of any number into one sorted block, sorted blocks of all tasks into one order, records of
 // all tasks into one order. Stable: equal records stay in the order of the input.
 import { compareValues } from '../../codec/compare.ts'
-import type { Collector, MergeContext, ShuffleContext } from '../define.ts'
+import type { Collector, MergeContext, Order, ShuffleContext } from '../define.ts'
 import { type Budget, budgetOf } from './budget.ts'
 import { FrameWriter } from './frames.ts'
 import { type Compare, type Source, Scratch, mergeSorted } from './runs.ts'
@@ -23,7 +23,7 @@ export class SortCollector implements Collector {
   readonly #writer: FrameWriter
 
   constructor(context: ShuffleContext, compare: Compare, budget: Budget = budgetOf(context)) {
-    this.#sorter = new Sorter(context, compare, budget)
+    this.#sorter = new Sorter(context, { compare }, budget)
     this.#writer = new FrameWriter(() => context.task.output(0), refuserOf(context))
   }
 
@@ -67,10 +67,10 @@ export async function* mergeRuns(context: MergeContext, compare: Compare): Async
 /** The reduce side of blocks in the order of the input: their records sorted. */
 export async function* sortAll(
   context: MergeContext,
-  compare: Compare,
+  order: Order,
   budget: Budget = budgetOf(context),
 ): AsyncGenerator<readonly unknown[]> {
-  const sorter = new Sorter(context, compare, budget)
+  const sorter = new Sorter(context, order, budget)
   try {
     for await (const batch of allBatches(context)) {
       for (const record of batch) sorter.add(record)

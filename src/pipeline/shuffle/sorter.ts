@@ -1,14 +1,17 @@
 // Sorts more records than memory holds: runs of them go to scratch files, and are merged at the end. Stable.
-import type { RunContext } from '../define.ts'
+import type { Order, RunContext } from '../define.ts'
 import type { Budget } from './budget.ts'
-import { type Compare, type Source, Scratch, mergeSorted } from './runs.ts'
+import { sortedByNumber } from './number-order.ts'
+import { type Source, Scratch, mergeSorted } from './runs.ts'
 import { refuserOf } from './table.ts'
 import { Weight } from './weight.ts'
 
 const batchSize = 1024
 
+type SortOrder = Pick<Order, 'compare' | 'keys'>
+
 export class Sorter {
-  readonly #compare: Compare
+  readonly #order: SortOrder
   readonly #budget: Budget
   readonly #scratch: Scratch
   readonly #runs: Source[] = []
@@ -16,8 +19,8 @@ export class Sorter {
   #records: unknown[] = []
   #bytes = 0
 
-  constructor(context: RunContext, compare: Compare, budget: Budget) {
-    this.#compare = compare
+  constructor(context: RunContext, order: SortOrder, budget: Budget) {
+    this.#order = order
     this.#budget = budget
     this.#scratch = new Scratch(context.environment.scratch, refuserOf(context))
   }
@@ -48,7 +51,7 @@ export class Sorter {
       return
     }
     if (this.#records.length > 0) await this.#spill()
-    yield* mergeSorted(this.#runs, this.#compare, this.#scratch)
+    yield* mergeSorted(this.#runs, this.#order.compare, this.#scratch)
   }
 
   /** Removes its files. */
@@ -57,10 +60,12 @@ export class Sorter {
   }
 
   #take(): Iterable<readonly unknown[]> {
-    const records = this.#records.sort(this.#compare)
+    const { compare, keys } = this.#order
+    const records = this.#records
     this.#records = []
     this.#bytes = 0
-    return batchesOf(records)
+    const byNumber = keys && sortedByNumber(records, keys.of, keys.descending)
+    return batchesOf(byNumber ?? records.sort(compare))
   }
 }
 

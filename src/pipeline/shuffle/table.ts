@@ -4,7 +4,7 @@
 import { compareValues } from '../../codec/compare.ts'
 import { type Identity, hashKey, keyOf } from '../../codec/keys.ts'
 import { partitionOf } from '../../codec/hash.ts'
-import type { Collector, MergeContext, RunContext, ShuffleContext } from '../define.ts'
+import type { Collector, MergeContext, Order, RunContext, ShuffleContext } from '../define.ts'
 import { type Budget, budgetOf } from './budget.ts'
 import { FrameWriter, type Refuse } from './frames.ts'
 import { type Compare, type Source, Scratch, mergeSorted } from './runs.ts'
@@ -209,6 +209,12 @@ export async function* mergeTables(
 /** By the keys of pairs. */
 export function compareKeys(left: unknown, right: unknown): number {
   return compareValues((left as readonly unknown[])[0], (right as readonly unknown[])[0])
+}
+
+/** Pairs in the order of their keys. */
+export const keyOrder: Pick<Order, 'compare' | 'keys'> = {
+  compare: compareKeys,
+  keys: { of: (pair) => (pair as readonly unknown[])[0], descending: false },
 }
 
 function sortedPairs(table: Table<unknown>): Iterable<[unknown, unknown][]> {
