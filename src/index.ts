@@ -34,6 +34,9 @@ export type {
   StreamOptions,
   StreamRecord,
 } from './pipeline/readers.ts'
+export type { Chain, ChainState, ChainStatus, TraceEntry } from './kernels/chain.ts'
+export type { Kernel, Kernels, KernelStatistics, KernelSummary, KernelVersion } from './kernels/kernels.ts'
+export type { KernelOptions, StartOptions } from './kernels/options.ts'
 export type { Dtype } from './codec/dtypes.ts'
 export type { Tensor, TensorInput } from './codec/tensor.ts'
 export type { ModelInfo } from './models/model-store.ts'
@@ -63,6 +66,7 @@ export {
   ConnectError,
   ExecutionError,
   GearmillError,
+  KernelError,
   MatrixError,
   ModelError,
   PlanError,

@@ -18,6 +18,8 @@ import { Executions } from './mill/executions.ts'
 import { Models } from './models/models.ts'
 import { Tensors } from './models/tensors.ts'
 import type { LocalOptions, MillOptions } from './mill/options.ts'
+import { Kernels } from './kernels/kernels.ts'
+import type { KernelService } from './kernels/service.ts'
 import { Readers } from './pipeline/readers.ts'
 import type { Deployment, Topology } from './redis/deployment.ts'
 import type { UserRedis } from './redis/user.ts'
@@ -81,6 +83,8 @@ export class Mill extends Readers implements AsyncDisposable {
   readonly executions: Executions
   /** The triggers of the deployment, whoever registered them. */
   readonly triggers: Triggers
+  /** The kernels of the deployment: small functions that live in the server, and their durable chains. */
+  readonly kernels: Kernels
   /** Typed tensors as values; also inside shipped functions. */
   readonly tensors: Tensors
   /** ONNX models; `run`, `get` and `list` also inside shipped functions. */
@@ -93,6 +97,7 @@ export class Mill extends Readers implements AsyncDisposable {
   readonly #events: GroupEvents
   readonly #worker: Worker | undefined
   readonly #service: TriggerService | undefined
+  readonly #kernelService: KernelService | undefined
   readonly #calls: Calls
   readonly #blocks: BlockStore
   readonly #owned: readonly Owned[]
@@ -126,6 +131,11 @@ export class Mill extends Readers implements AsyncDisposable {
       register: (description, options) => triggers.registerPipeline(description, options),
     })
     this.triggers = triggers
+    this.kernels = new Kernels({
+      deployment,
+      namespace: config.namespace,
+      secret: config.secret,
+    })
     this.models = models
     this.tensors = new Tensors(deployment, config.namespace)
     this.#calls = new Calls(triggers.client)
@@ -139,6 +149,7 @@ export class Mill extends Readers implements AsyncDisposable {
     this.#events = parts.events
     this.#worker = parts.worker
     this.#service = parts.service
+    this.#kernelService = parts.kernels
     this.#blocks = parts.blocks
     this.#owned = owned
     this.#logger = parts.logger
@@ -154,10 +165,14 @@ export class Mill extends Readers implements AsyncDisposable {
     return this.#deployment.topology
   }
 
-  /** Process ids of this mill's own executors (and of the hosts of its triggers), and of those that run a task now. */
+  /** Process ids of this mill's own executors (and of the hosts of its triggers and kernels), and of those that run a task now. */
   get executors(): { readonly pids: readonly number[]; readonly busy: readonly number[] } {
     return {
-      pids: [...(this.#worker?.executorPids ?? []), ...(this.#service?.hostPids ?? [])],
+      pids: [
+        ...(this.#worker?.executorPids ?? []),
+        ...(this.#service?.hostPids ?? []),
+        ...(this.#kernelService?.hostPids ?? []),
+      ],
       busy: this.#worker?.busyPids ?? [],
     }
   }
@@ -263,6 +278,7 @@ export class Mill extends Readers implements AsyncDisposable {
     const talks = [
       () => this.matrix.close(),
       () => this.#service?.close(closeGraceMs),
+      () => this.#kernelService?.close(closeGraceMs),
       () => this.#worker?.drain(0),
       () => this.#engine.close(),
     ]
@@ -273,6 +289,7 @@ export class Mill extends Readers implements AsyncDisposable {
       await within(serverPatienceMs, running)
     }
     await attempt(() => this.#calls.close())
+    await attempt(() => this.kernels.close())
     await attempt(() => this.#events.close())
     await attempt(() => this.#deployment.close())
     await Promise.all(talking)

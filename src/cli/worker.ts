@@ -5,6 +5,7 @@ import type { Config } from '../config.ts'
 import { faultPoints, type Fault } from '../engine/protocol.ts'
 import { defaultLeaseMs, remoteGroup, startWorker, type WorkerOptions } from '../engine/worker.ts'
 import { modules } from '../mill/modules.ts'
+import { serveKernels } from '../mill/serve-kernels.ts'
 import { serveTriggers } from '../mill/serve-triggers.ts'
 import { connectDeployment } from '../redis/connect.ts'
 import { redactUrl } from '../redis/url.ts'
@@ -78,10 +79,12 @@ async function serve(cli: Cli, config: Config, flags: WorkerFlags): Promise<void
     }
     const worker = await startWorker(serving)
     const triggers = await serveTriggers(worker.name, serving)
+    const kernels = serveKernels(worker.name, serving, config.jobs.keepMs)
     logger.info(`${worker.name} serves '${flags.group}' at ${redactUrl(url)} with ${executors} executors`)
     await interruption(cli.signal)
     logger.info(`stopping; running tasks have ${flags.grace} s to end`)
-    await Promise.all([worker.drain(flags.grace * 1000), triggers.close(flags.grace * 1000)])
+    const grace = flags.grace * 1000
+    await Promise.all([worker.drain(grace), triggers.close(grace), kernels.close(grace)])
     logger.info('stopped')
   } finally {
     await deployment.close()

@@ -52,16 +52,26 @@ export class EffectCatalogue {
     if (command.length > mostArguments)
       throw refusal(command, `it has more than ${mostArguments} arguments; use several`)
     if (!this.#deployment.topology.cluster) return 0
-    const last = shape.lastKey < 0 ? command.length + shape.lastKey : shape.lastKey
     let slot = -1
-    for (let i = shape.firstKey; i <= last && i < command.length; i += shape.step) {
-      const of = this.#deployment.slotOf(keyText(command[i] as Argument))
+    for (const key of keysOf(command, shape)) {
+      const of = this.#deployment.slotOf(key)
       if (slot >= 0 && of !== slot) throw refusal(command, 'its keys are of different slots; use one command a slot')
       slot = of
     }
     if (slot < 0) throw refusal(command, 'it names no key')
     return slot
   }
+
+  /** The keys that a command names. It was learnt. */
+  keysOf(command: Command): readonly (string | Uint8Array)[] {
+    const shape = this.#shapes.get(command[0])
+    return shape === undefined ? [] : [...keysOf(command, shape)]
+  }
+}
+
+function* keysOf(command: Command, { firstKey, lastKey, step }: CommandShape): Generator<string | Uint8Array> {
+  const last = lastKey < 0 ? command.length + lastKey : lastKey
+  for (let i = firstKey; i > 0 && i <= last && i < command.length; i += step) yield keyText(command[i] as Argument)
 }
 
 function keyText(key: Argument): string | Uint8Array {

@@ -13,7 +13,9 @@ import { defaultLeaseMs, lanesOf, remoteGroup, startWorker, type Worker } from '
 import { connectDeployment } from '../redis/connect.ts'
 import type { Deployment } from '../redis/deployment.ts'
 import { userRedis, type UserRedis } from '../redis/user.ts'
+import type { KernelService } from '../kernels/service.ts'
 import { modules } from './modules.ts'
+import { serveKernels } from './serve-kernels.ts'
 import { serveTriggers } from './serve-triggers.ts'
 import type { TriggerService } from '../triggers/service.ts'
 import { checkOptions, configurationOf, type MillOptions } from './options.ts'
@@ -33,6 +35,7 @@ export interface MillParts {
   readonly events: GroupEvents
   readonly worker: Worker | undefined
   readonly service: TriggerService | undefined
+  readonly kernels: KernelService | undefined
   readonly blocks: BlockStore
   readonly redis: UserRedis
   readonly config: Config
@@ -106,8 +109,9 @@ async function connected(
   const worker = local ? await startWorker(serving) : undefined
   if (worker) opened.push(() => worker.drain(0))
   const service = worker && (await serveTriggers(worker.name, serving))
+  const kernels = worker && serveKernels(worker.name, serving, config.jobs.keepMs)
   const redis = userRedis(deployment)
-  return { deployment, engine, events, worker, service, blocks, redis, config, logger, known }
+  return { deployment, engine, events, worker, service, kernels, blocks, redis, config, logger, known }
 }
 
 /** Local workers share a directory with their client; remote ones do if the configuration names one. */

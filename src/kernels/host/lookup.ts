@@ -1,0 +1,93 @@
+// Which version of a kernel a step runs: what is stored at that time. On one server each commit brings the tags of what comes
+// next with it; in a cluster, where kernels lie elsewhere, each step asks for its own.
+import type { Deployment } from '../../redis/deployment.ts'
+import { itemsOf, textOf } from '../../redis/replies.ts'
+import type { ChainLane } from '../keys.ts'
+import { readKernel, type StoredKernel } from '../store.ts'
+
+const mostKept = 500
+
+export class Lookup {
+  readonly #deployment: Deployment
+  readonly #namespace: string
+  /** By tag. */
+  readonly #kept = new Map<string, StoredKernel>()
+  /** Names that imports asked for: they are looked up with every commit. Their tags, as last seen. */
+  readonly #imported = new Map<string, string>()
+  readonly #reading = new Map<string, Promise<StoredKernel | undefined>>()
+
+  constructor(deployment: Deployment, namespace: string) {
+    this.#deployment = deployment
+    this.#namespace = namespace
+  }
+
+  /** False in a cluster: tags cannot be had from a lane. */
+  get hasTags(): boolean {
+    return !this.#deployment.topology.cluster
+  }
+
+  /** Names whose tags are wanted beside those of the kernels that come next. */
+  get imported(): Iterable<string> {
+    return this.#imported.keys()
+  }
+
+  /** The tags of names, as they are now. */
+  async tags(lane: ChainLane, names: readonly string[]): Promise<ReadonlyMap<string, string>> {
+    const all = [...new Set([...names, ...this.#imported.keys()])]
+    const reply = itemsOf(await this.#deployment.call('kernel_tags', [lane.base], all))
+    const tags = new Map(all.map((name, i) => [name, textOf(reply[i])]))
+    this.saw(tags)
+    return tags
+  }
+
+  saw(tags: ReadonlyMap<string, string>): void {
+    for (const name of this.#imported.keys()) {
+      const tag = tags.get(name)
+      if (tag !== undefined) this.#imported.set(name, tag)
+    }
+  }
+
+  /** A kernel that was seen with that tag, without asking anybody. */
+  known(name: string, tag: string | undefined): StoredKernel | undefined {
+    if (tag === undefined) return undefined
+    const kernel = this.#kept.get(tag)
+    // The same source under two names is two kernels.
+    return kernel?.name === name ? kernel : undefined
+  }
+
+  /** The kernel of that name as it is now. */
+  read(name: string): Promise<StoredKernel | undefined> {
+    let reading = this.#reading.get(name)
+    if (reading === undefined) {
+      reading = readKernel(this.#deployment, this.#namespace, name)
+      this.#reading.set(name, reading)
+      // Who asks in the same turn shares the answer; who asks later wants a later one.
+      setImmediate(() => this.#reading.delete(name))
+      reading.then(
+        (kernel) => kernel && this.#keep(kernel),
+        () => undefined,
+      )
+    }
+    return reading
+  }
+
+  /** What an import of that name means. */
+  async resolve(name: string): Promise<StoredKernel | undefined> {
+    const known = this.known(name, this.hasTags ? this.#imported.get(name) : undefined)
+    if (known !== undefined) return known
+    const kernel = await this.read(name)
+    this.#imported.set(name, kernel?.hash ?? '')
+    return kernel
+  }
+
+  #keep(kernel: StoredKernel): void {
+    this.#kept.delete(kernel.hash)
+    this.#kept.set(kernel.hash, kernel)
+    if (this.#kept.size > mostKept) {
+      for (const oldest of this.#kept.keys()) {
+        this.#kept.delete(oldest)
+        break
+      }
+    }
+  }
+}

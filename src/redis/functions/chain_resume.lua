@@ -1,0 +1,33 @@
+-- Lets a failed chain go on from the steps that failed.
+-- Keys: lane. Args: id.
+-- Returns how many steps are tried again; -1 where there is no such chain, -2 where it is not failed. Work: the strands of a chain.
+local function chain_resume(keys, args)
+  local lane, id = keys[1], args[1]
+  local chain = lane .. ':chain:' .. id
+  local state = redis.call('HGET', chain, 'state')
+  if state ~= 'failed' then
+    return state and -2 or -1
+  end
+  redis.call('HSET', chain, 'state', 'running')
+  redis.call('HDEL', chain, 'error', 'ended')
+  redis.call('PERSIST', chain)
+  redis.call('PERSIST', chain .. ':t')
+  redis.call('DEL', lane .. ':reply:' .. id)
+  local fields, again = redis.call('HGETALL', chain), 0
+  for i = 1, #fields, 2 do
+    local n = string.match(fields[i], '^s(%d[%d_]*)$')
+    if n then
+      local step, attempt, _, owner, phase, payload = chain_parts(fields[i + 1])
+      if owner == 'F' then
+        -- The markers of writes that were frozen name the attempt: they are tried anew.
+        attempt = phase == 'o' and attempt + 1 or 0
+        redis.call('HSET', chain, fields[i], table.concat({ step, attempt, 0, '-', phase, payload }, ' '))
+        chain_queue(lane, n .. '.' .. id)
+        again = again + 1
+      end
+    end
+  end
+  return again
+end
+
+gearmill.register('chain_resume', chain_resume)
