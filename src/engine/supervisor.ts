@@ -7,6 +7,7 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { temporaryDirectory } from '../blocks/temporary-directory.ts'
+import { runtimeVersion } from '../native/onnx/runtime.ts'
 import type { Deployment, Reply } from '../redis/deployment.ts'
 import { itemsOf } from '../redis/replies.ts'
 import { backoffMs, decodeAttempts, encodeAttempts, judgeDeath, type AttemptState, type Death } from './attempts.ts'
@@ -88,7 +89,8 @@ export class Supervisor {
   async addLane(lane: LaneKeys): Promise<void> {
     if (this.#intakes.has(lane.tag) || this.#stopping) return
     const { deployment, worker, leaseMs, executors, logger } = this.#options
-    const text = JSON.stringify({ executors, pid: process.pid, node: process.version })
+    const onnxruntime = runtimeVersion()
+    const text = JSON.stringify({ executors, pid: process.pid, node: process.version, onnxruntime })
     const intake = new Intake({
       deployment,
       lane,

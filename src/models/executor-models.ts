@@ -8,16 +8,8 @@ import { type ModelInfo, ModelStore } from './model-store.ts'
 import { ModelPredictor } from './predictor.ts'
 import { type Session, Sessions } from './session.ts'
 
-/** How long a name is taken to mean the model that it meant, in milliseconds: calls that follow each other ask once. */
-const sameModelMs = 250
 /** A model that is replaced while it is loaded is asked for again. */
 const mostLoads = 5
-
-/** A name, and what it meant when it was last asked. */
-interface Meaning {
-  readonly info: Promise<ModelInfo>
-  readonly until: number
-}
 
 export interface RunOptions {
   /** Outputs that are wanted. Default: all. */
@@ -27,7 +19,7 @@ export interface RunOptions {
 export class ExecutorModels {
   readonly #store: ModelStore
   readonly #sessions = new Sessions()
-  readonly #meanings = new Map<string, Meaning>()
+  readonly #asked = new Map<string, Promise<ModelInfo>>()
 
   constructor(deployment: Deployment, namespace: string) {
     this.#store = new ModelStore(deployment, namespace)
@@ -42,8 +34,16 @@ export class ExecutorModels {
     inputs: Readonly<Record<string, TensorInput>>,
     options: RunOptions = {},
   ): Promise<Record<string, Tensor>> {
-    const info = await this.meaning(name)
-    const feed = feedOf(name, info, inputs)
+    return this.runKnown(await this.meaning(name), inputs, options)
+  }
+
+  /** Runs the model that a client has found under its name. */
+  async runKnown(
+    info: ModelInfo,
+    inputs: Readonly<Record<string, TensorInput>>,
+    options: RunOptions = {},
+  ): Promise<Record<string, Tensor>> {
+    const feed = feedOf(info.name, info, inputs)
     checkOutputs(info, options.outputs)
     const session = await this.session(info)
     return session.run(feed, options.outputs)
@@ -64,14 +64,14 @@ export class ExecutorModels {
     return new ModelPredictor(name, this)
   }
 
-  /** What a name means now, or meant a moment ago. Throws MODEL_UNKNOWN. */
+  /** What a name means now: a model that was replaced before is not run. Calls of one tick ask once. Throws MODEL_UNKNOWN. */
   meaning(name: string): Promise<ModelInfo> {
-    const before = this.#meanings.get(name)
-    if (before !== undefined && performance.now() < before.until) return before.info
-    const info = this.#store.known(name)
-    this.#meanings.set(name, { info, until: performance.now() + sameModelMs })
-    info.catch(() => this.#meanings.delete(name))
-    return info
+    let asked = this.#asked.get(name)
+    if (asked === undefined) {
+      this.#asked.set(name, (asked = this.#store.known(name)))
+      setImmediate(() => this.#asked.delete(name))
+    }
+    return asked
   }
 
   /** The session of a model. Throws MODEL_RUNTIME, MODEL_FORMAT, MODEL_UNKNOWN, MODEL_DAMAGED. */

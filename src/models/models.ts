@@ -85,7 +85,7 @@ export class Models {
     const upload = this.#engine.upload(id, 0)
     for (const entry of feed) await upload.append(encodeRecords([entry]))
     await upload.close()
-    const program: ModelProgram = { model: name, stack: site.stack, ...(outputs === undefined ? {} : { outputs }) }
+    const program: ModelProgram = { model: info, stack: site.stack, ...(outputs === undefined ? {} : { outputs }) }
     const handle = await this.#engine.submit(
       {
         kind: 'model',

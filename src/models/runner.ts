@@ -5,10 +5,11 @@ import { failureOf } from '../engine/failure.ts'
 import type { Environment, Failure, Program, TaskContext, TaskRunner } from '../engine/runner.ts'
 import { ModelError } from '../errors.ts'
 import { executorModels } from './executor-models.ts'
+import type { ModelInfo } from './model-store.ts'
 
 /** The program's bytes, as JSON. */
 export interface ModelProgram {
-  readonly model: string
+  readonly model: ModelInfo
   readonly outputs?: readonly string[]
   /** Stack of the place that asked. */
   readonly stack: string
@@ -31,7 +32,7 @@ export default async function modelRunner(program: Program, environment: Environ
       }
       const began = performance.now()
       try {
-        const results = await models.run(model, inputs, outputs === undefined ? {} : { outputs })
+        const results = await models.runKnown(model, inputs, outputs === undefined ? {} : { outputs })
         context.count({ spent: { user: performance.now() - began } })
         for (const entry of Object.entries(results)) await context.output(0).append(encodeRecords([entry]))
         context.count({ out: 1 })

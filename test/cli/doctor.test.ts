@@ -45,6 +45,7 @@ describe('gearmill doctor', () => {
     expect(findings.map(({ check }) => check)).toEqual([
       'node',
       'server program',
+      'onnxruntime',
       'url',
       'namespace',
       'executors',
@@ -105,7 +106,7 @@ describe('gearmill doctor', () => {
     await deployment.close()
     expect((await examine(server.url, '--group', 'busy')).of('workers')).toMatchObject({
       state: 'ok',
-      found: "1 of the group 'busy' with 3 executors",
+      found: "1 of the group 'busy' with 3 executors; models run on 0 of them",
     })
   })
 

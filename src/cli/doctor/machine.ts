@@ -2,12 +2,13 @@
 import { availableParallelism } from 'node:os'
 import type { LoadedConfig } from '../../config.ts'
 import { GearmillError } from '../../errors.ts'
+import { runtimeVersion } from '../../native/onnx/runtime.ts'
 import { redactUrl } from '../../redis/url.ts'
 import { findServer } from '../../server/binary.ts'
 import { fail, ok, warn, type Finding } from './finding.ts'
 
 export async function examineMachine(loaded: LoadedConfig, env: NodeJS.ProcessEnv): Promise<Finding[]> {
-  return [node(), await serverProgram(env), ...configuration(loaded)]
+  return [node(), await serverProgram(env), onnxruntime(), ...configuration(loaded)]
 }
 
 function node(): Finding {
@@ -16,6 +17,12 @@ function node(): Finding {
   return enough
     ? ok('node', `${process.version}, ${availableParallelism()} cores`)
     : fail('node', process.version, 'Gearmill needs Node 20.19 or newer.')
+}
+
+/** Only models need it, and they say so where it is missing. */
+function onnxruntime(): Finding {
+  const version = runtimeVersion()
+  return ok('onnxruntime', version ?? 'not installed; to run models: npm install onnxruntime-node')
 }
 
 async function serverProgram(env: NodeJS.ProcessEnv): Promise<Finding> {

@@ -2,7 +2,7 @@
 // that a failure and an effect belong to an event. Where the pipeline gathers (groupBy, sort, a sink that publishes), the
 // part from there on runs over the whole batch, and its effects and failures belong to all its events.
 import type { Command, Environment, Failure, Program } from '../../engine/runner.ts'
-import { PlanError } from '../../errors.ts'
+import { ModelError, PlanError } from '../../errors.ts'
 import { builtins } from '../../pipeline/builtins.ts'
 import { defineReader, type BatchStep, type Definition, type ReadBatch, type RunContext, type Step } from '../../pipeline/define.ts'
 import { failureOf } from '../../pipeline/failures.ts'
@@ -75,6 +75,7 @@ export class BatchProgram {
     const opened = new BatchProgram(options, signal)
     await opened.#load()
     opened.#build()
+    await opened.#checkRuntime()
     return opened
   }
 
@@ -143,6 +144,17 @@ export class BatchProgram {
       this.#rest = [{ ...plain, local: first.local.slice(at) }, ...others.map(({ text: __, ...stage }) => stage)]
     }
     this.#chain = this.#chainOf(bound)
+  }
+
+  /** Where models cannot run at all, another worker may have what it takes. Throws MODEL_RUNTIME. */
+  async #checkRuntime(): Promise<void> {
+    for (const { run } of this.#ready) {
+      try {
+        await run()
+      } catch (error) {
+        if (error instanceof ModelError && error.code === 'MODEL_RUNTIME') throw error
+      }
+    }
   }
 
   #chainOf(bound: readonly Bound[]): Chain {
