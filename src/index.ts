@@ -22,9 +22,6 @@ export type {
   ModelRow,
   Predicted,
   PredictOptions,
-  ModelRow,
-  Predicted,
-  PredictOptions,
   RunOptions,
   SkipOptions,
   Written,
@@ -40,12 +37,6 @@ export type {
 export type { Chain, ChainState, ChainStatus, TraceEntry } from './kernels/chain.ts'
 export type { Kernel, Kernels, KernelStatistics, KernelSummary, KernelVersion } from './kernels/kernels.ts'
 export type { KernelOptions, StartOptions } from './kernels/options.ts'
-export type { Dtype } from './codec/dtypes.ts'
-export type { Tensor, TensorInput } from './codec/tensor.ts'
-export type { ModelInfo } from './models/model-store.ts'
-export type { ModelRunOptions, Models } from './models/models.ts'
-export type { ModelSignature, ModelValue } from './models/onnx-file.ts'
-export type { TensorInfo, Tensors } from './models/tensors.ts'
 export type { Dtype } from './codec/dtypes.ts'
 export type { Tensor, TensorInput } from './codec/tensor.ts'
 export type { ModelInfo } from './models/model-store.ts'
