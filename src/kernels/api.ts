@@ -1,56 +1,57 @@
 // What a kernel can say: next(), done(), console. The same code stands inside the sandbox, where it arrives as its source text,
 // and beside trusted kernels. So createKernelApi() has to be complete in itself: it uses nothing from outside of it but what
-// JavaScript has.
+// JavaScript has. And it is short of allocations and calls, since an interpreter runs it there, for each step.
 
-type Level = 'debug' | 'info' | 'warn' | 'error'
+export type Level = 'debug' | 'info' | 'warn' | 'error'
 
-export interface KernelApiOptions {
-  /** How bytes are put into values; in the sandbox they have to become JSON. */
+/** How data are built: as themselves, or as the text that carries them out of the sandbox. */
+export interface Form {
+  readonly text: (value: string) => unknown
+  readonly number: (value: number) => unknown
+  readonly flag: (value: boolean) => unknown
+  readonly nothing: () => unknown
   readonly bytes: (value: Uint8Array) => unknown
-  /** What is put in the place of an object, which may have to be told from bytes. */
-  readonly object: (value: object) => unknown
-  readonly log: (level: Level, text: string) => void
+  readonly list: (items: unknown[]) => unknown
+  readonly object: (keys: readonly string[], items: readonly unknown[]) => unknown
 }
-
-/** One call as a kernel asked for it. */
-export interface Asked {
-  name: string
-  args: unknown[]
-  afterMs: number
-  when?: { key: string } | { event: string }
-}
-
-/** What a kernel returned, as far as it means something: data only. */
-export type Said =
-  | { kind: 'text'; text: string }
-  | { kind: 'done'; value: unknown; writes: unknown[][] }
-  | { kind: 'next' | 'all'; calls: (Asked | string)[]; join?: Asked; writes: unknown[][] }
 
 export interface KernelApi {
   readonly next: object
   readonly done: (value?: unknown) => object
   readonly console: object
-  /** Throws what has a `code` of the catalogue. */
-  readonly said: (returned: unknown) => Said
+  /**
+   * What a kernel returned, in the form; outcomeOf() reads it. Throws what has a `code` of the catalogue.
+   *
+   *   ['text', text]   ['done', value, writes]   ['next' | 'all', calls, join | null, writes]
+   *   a call: a text, or [name, args, afterMs, 'key' | 'event' | '', what to wait for]
+   */
+  readonly said: (returned: unknown) => unknown
   /** An error with a code of the catalogue, to be thrown at the kernel. */
   readonly refusal: (code: string, message: string) => Error
 }
 
-export function createKernelApi({ bytes, object, log }: KernelApiOptions): KernelApi {
+export function createKernelApi(form: Form, log: (level: Level, text: string) => void): KernelApi {
+  const { text, number, flag, nothing, bytes, list, object } = form
   const deepest = 200
-  const most = 8 * 1024 * 1024
-  const units: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+  /** Of what one step gives back: characters and bytes. */
+  const mostWeight = 8 * 1024 * 1024
   const longestWaitMs = 10 * 365 * 86_400_000
-  const tagOf = (value: unknown): string => Object.prototype.toString.call(value).slice(8, -1)
+  const units: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+  const { isArray } = Array
+  const { keys: keysOf } = Object
 
+  /** What was refused. `path` grows on the way out: keys and indexes that lead to it. */
   class Refusal extends TypeError {
     readonly code: string
-    constructor(code: string, message: string) {
+    path: string | undefined
+    constructor(code: string, message: string, path?: string) {
       super(message)
       this.code = code
+      this.path = path
     }
   }
   const nonsense = (message: string): Refusal => new Refusal('KERNEL_RESULT', message)
+  const tagOf = (value: unknown): string => Object.prototype.toString.call(value).slice(8, -1)
 
   const show = (value: unknown): string => {
     switch (typeof value) {
@@ -61,92 +62,136 @@ export function createKernelApi({ bytes, object, log }: KernelApiOptions): Kerne
       case 'function':
         return `the function ${value.name || '(without a name)'}`
       case 'object':
-        return value === null ? 'null' : Array.isArray(value) ? 'an array' : `an object (${tagOf(value)})`
+        return value === null ? 'null' : isArray(value) ? 'an array' : `an object (${tagOf(value)})`
       case 'bigint':
         return `${value}n`
-      default:
+      case 'symbol':
         return value.toString()
+      default:
+        return JSON.stringify(value)
     }
   }
 
-  /** What the values of one step weigh, in characters and bytes. */
-  class Scale {
-    weight = 0
-    /** True while a text of JSON is made, in which bytes have no place. */
-    isJson = false
-    add(more: number): void {
-      this.weight += more
-      if (this.weight > most) throw new Refusal('KERNEL_SIZE', `a step gives back at most ${most} bytes, this is more`)
+  /** Of what is being built. */
+  let weight = 0
+  const weigh = (more: number): void => {
+    weight += more
+    if (weight > mostWeight) {
+      throw new Refusal('KERNEL_SIZE', `a step gives back at most ${mostWeight / 1024 / 1024} MiB, and this is more`)
     }
   }
 
-  /** A copy as plain data, so that nothing can change it later; throws where JSON would drop or bend something. */
-  const plain = (value: unknown, scale: Scale, path: string, depth: number): unknown => {
+  /** True while a text of JSON is made, in which bytes have no place. */
+  let isJson = false
+  const badValue = (message: string): Refusal => new Refusal('KERNEL_RESULT', message, '')
+
+  /** Data in the form: a copy, so that nothing can change it later. Throws where JSON would drop or bend something. */
+  const build = (value: unknown, depth: number): unknown => {
     switch (typeof value) {
       case 'string':
-        scale.add(value.length + 2)
-        return value
-      case 'boolean':
-        scale.add(4)
-        return value
+        weigh(value.length + 2)
+        return text(value)
       case 'number':
-        if (!Number.isFinite(value)) throw nonsense(`${path} is ${value}, which is no JSON`)
-        scale.add(8)
-        return value
+        weigh(8)
+        // No number is neither finite nor equal to itself minus itself.
+        if (value - value !== 0) throw badValue(`is ${value}, which is no JSON`)
+        return number(value)
+      case 'boolean':
+        weigh(4)
+        return flag(value)
       case 'undefined':
-        scale.add(4)
-        return null
+        weigh(4)
+        return nothing()
       case 'object':
-        return value === null ? null : plainObject(value, scale, path, depth)
+        if (value === null) {
+          weigh(4)
+          return nothing()
+        }
+        return buildObject(value, depth)
       default:
-        throw nonsense(`${path} is ${show(value)}: a ${typeof value} cannot be kept`)
+        throw badValue(`is ${show(value)}: a ${typeof value} cannot be kept`)
     }
   }
 
-  const plainObject = (value: object, scale: Scale, path: string, depth: number): unknown => {
-    if (depth >= deepest) {
-      throw new Refusal('KERNEL_STACK', `${path.slice(0, 80)}... is nested more than ${deepest} deep, or in a circle`)
-    }
+  const buildObject = (value: object, depth: number): unknown => {
+    if (depth >= deepest) throw new Refusal('KERNEL_STACK', `is nested more than ${deepest} deep, or in a circle`, '')
     if (value instanceof Uint8Array) {
-      if (scale.isJson) throw nonsense(`${path} is bytes, which JSON cannot hold`)
-      scale.add(value.length)
+      if (isJson) throw badValue('is bytes, which JSON cannot hold')
+      weigh(value.length)
       return bytes(value)
     }
-    if (Array.isArray(value)) {
-      // Before anything is allocated: an array may be long without being there.
-      scale.add(value.length * 2)
-      const list: unknown[] = []
-      for (let i = 0; i < value.length; i++) list.push(plain(value[i], scale, `${path}[${i}]`, depth + 1))
-      return list
+    if (value instanceof Following) throw badValue('is a call, which only next.all([...]) takes')
+    let at: string | number = 0
+    try {
+      if (isArray(value)) {
+        // Before anything is allocated: an array may be long without being there.
+        weigh(value.length * 2)
+        const items: unknown[] = []
+        for (at = 0; at < value.length; at++) items.push(build(value[at], depth + 1))
+        return list(items)
+      }
+      const { toJSON } = value as { readonly toJSON?: unknown }
+      if (typeof toJSON === 'function') return build(Reflect.apply(toJSON, value, ['']), depth + 1)
+      const tag = tagOf(value)
+      if (tag !== 'Object') throw badValue(`is a ${tag}, which cannot be kept: make it an object, an array or bytes`)
+      const keys: string[] = []
+      const items: unknown[] = []
+      for (at of keysOf(value)) {
+        const item: unknown = Reflect.get(value, at)
+        if (item === undefined) continue
+        weigh(at.length + 4)
+        keys.push(at)
+        items.push(build(item, depth + 1))
+      }
+      return object(keys, items)
+    } catch (error) {
+      // The stack is full: what is there must not be in need of more.
+      if (error instanceof Refusal && error.path !== undefined && error.path.length < 80) {
+        error.path = (typeof at === 'number' ? `[${at}]` : `.${at}`) + error.path
+      }
+      throw error
     }
-    const toJson: unknown = Reflect.get(value, 'toJSON')
-    if (typeof toJson === 'function') return plain(Reflect.apply(toJson, value, ['']), scale, path, depth + 1)
-    const tag = tagOf(value)
-    if (tag !== 'Object')
-      throw nonsense(`${path} is a ${tag}, which cannot be kept: make it an object, an array or bytes`)
-    const copy: Record<string, unknown> = {}
-    for (const key of Object.keys(value)) {
-      const item: unknown = Reflect.get(value, key)
-      if (item === undefined) continue
-      scale.add(key.length + 4)
-      const kept = plain(item, scale, `${path}.${key}`, depth + 1)
-      if (key !== '__proto__') copy[key] = kept
-      else Object.defineProperty(copy, key, { value: kept, enumerable: true, writable: true, configurable: true })
-    }
-    return scale.isJson ? copy : object(copy)
   }
 
-  const word = (value: unknown, what: string, scale: Scale): unknown => {
+  const plain = (value: unknown, what: string, index: number, call: string): unknown => {
+    try {
+      return build(value, 0)
+    } catch (error) {
+      if (error instanceof Refusal && error.path !== undefined) {
+        const path = error.path.length < 80 ? error.path : '...'
+        error.message = `${index < 0 ? what : `${what} ${index + 1}`}${call === '' ? '' : ` of ${call}`}${path} ${error.message}`
+        error.path = undefined
+      }
+      throw error
+    }
+  }
+
+  /** An argument of a command. */
+  const word = (value: unknown, what: string): unknown => {
     if (typeof value === 'string') {
-      scale.add(value.length + 2)
-      return value
+      weigh(value.length + 2)
+      return text(value)
     }
     if (value instanceof Uint8Array) {
-      scale.add(value.length)
+      weigh(value.length)
       return bytes(value)
     }
-    if ((typeof value === 'number' && Number.isFinite(value)) || typeof value === 'bigint') return String(value)
+    if ((typeof value === 'number' && Number.isFinite(value)) || typeof value === 'bigint') return text(String(value))
     throw nonsense(`${what} has to be a text, a number or bytes, not ${show(value)}`)
+  }
+
+  /** A value to be stored: objects, arrays and booleans as JSON. */
+  const stored = (value: unknown): unknown => {
+    if (typeof value === 'boolean') return text(String(value))
+    if (typeof value !== 'object' || value === null || value instanceof Uint8Array)
+      return word(value, 'the value of .set()')
+    isJson = true
+    try {
+      plain(value, 'the value', -1, '.set()')
+    } finally {
+      isJson = false
+    }
+    return text(JSON.stringify(value))
   }
 
   const millisecondsOf = (time: unknown): number => {
@@ -158,19 +203,36 @@ export function createKernelApi({ bytes, object, log }: KernelApiOptions): Kerne
     return ms
   }
 
-  const conditionOf = (condition: unknown): { key: string } | { event: string } => {
-    const of = (name: string): unknown =>
-      typeof condition === 'object' && condition !== null ? Reflect.get(condition, name) : undefined
-    const [key, event] = [of('key'), of('event')]
-    if (typeof key === 'string' && key !== '' && event === undefined) return { key }
-    if (typeof event === 'string' && event !== '' && key === undefined) return { event }
-    throw nonsense(`.when() takes { key: 'name' } or { event: 'name' }, not ${show(condition)}`)
+  class Asked {
+    readonly name: string
+    readonly args: unknown[]
+    afterMs = 0
+    condition = ''
+    awaited = ''
+    constructor(name: string, args: unknown[]) {
+      this.name = name
+      this.args = args
+    }
   }
 
-  const asked = (call: string, name: unknown, args: readonly unknown[], scale: Scale): Asked => {
+  const asked = (call: string, name: unknown, args: readonly unknown[]): Asked => {
     if (typeof name !== 'string' || name === '') throw nonsense(`${call} takes the name of a kernel, not ${show(name)}`)
-    scale.add(name.length)
-    return { name, args: args.map((each, i) => plain(each, scale, `argument ${i + 1} of ${call}`, 0)), afterMs: 0 }
+    weigh(name.length)
+    const built: unknown[] = []
+    for (let i = 0; i < args.length; i++) {
+      const value = args[i]
+      if (typeof value === 'string') {
+        weigh(value.length + 2)
+        built.push(text(value))
+      } else built.push(plain(value, 'argument', i, call))
+    }
+    return new Asked(name, built)
+  }
+
+  const built = (call: Asked | string): unknown => {
+    if (typeof call === 'string') return text(call)
+    const { name, args, afterMs, condition, awaited } = call
+    return list([text(name), list(args), number(afterMs), text(condition), text(awaited)])
   }
 
   /** What next(), next.all() and done() give. */
@@ -178,24 +240,24 @@ export function createKernelApi({ bytes, object, log }: KernelApiOptions): Kerne
     readonly kind: 'next' | 'all' | 'done'
     readonly calls: (Asked | string)[]
     readonly value: unknown
-    readonly writes: unknown[][] = []
-    readonly scale: Scale
+    weight: number
+    writes: unknown[] | undefined
     joined: Asked | undefined
 
-    constructor(kind: Following['kind'], calls: (Asked | string)[], value: unknown, scale: Scale) {
+    constructor(kind: Following['kind'], calls: (Asked | string)[], value: unknown) {
       this.kind = kind
       this.calls = calls
       this.value = value
-      this.scale = scale
+      this.weight = weight
+      this.writes = undefined
+      this.joined = undefined
     }
 
     set(key: unknown, value: unknown): this {
-      const text = this.#textOf(value)
-      this.writes.push([
-        'SET',
-        word(key, 'the key of .set()', this.scale),
-        word(text, 'the value of .set()', this.scale),
-      ])
+      weight = this.weight
+      const words = [text('SET'), word(key, 'the key of .set()'), stored(value)]
+      ;(this.writes ??= []).push(list(words))
+      this.weight = weight
       return this
     }
 
@@ -203,81 +265,89 @@ export function createKernelApi({ bytes, object, log }: KernelApiOptions): Kerne
       if (typeof command !== 'string' || command === '') {
         throw nonsense(`.do() takes the name of a command, not ${show(command)}`)
       }
-      const words = args.map((each, i) => word(each, `argument ${i + 1} of .do('${command}')`, this.scale))
-      this.writes.push([command, ...words])
+      weight = this.weight
+      const words = args.map((each, i) => word(each, `argument ${i + 1} of .do('${command}')`))
+      ;(this.writes ??= []).push(list([text(command), ...words]))
+      this.weight = weight
       return this
     }
 
     after(time: unknown): this {
       const ms = millisecondsOf(time)
-      this.#each('.after()', (call) => (call.afterMs = ms))
+      each(this, '.after()', (call) => (call.afterMs = ms))
       return this
     }
 
     when(condition: unknown): this {
-      const when = conditionOf(condition)
-      this.#each('.when()', (call) => (call.when = when))
+      const { key, event } = (typeof condition === 'object' ? (condition ?? {}) : {}) as Record<string, unknown>
+      const awaited = key ?? event
+      if (typeof awaited !== 'string' || awaited === '' || (key !== undefined && event !== undefined)) {
+        throw nonsense(`.when() takes { key: 'name' } or { event: 'name' }, not ${show(condition)}`)
+      }
+      each(this, '.when()', (call) => {
+        call.condition = key === undefined ? 'event' : 'key'
+        call.awaited = awaited
+      })
       return this
     }
 
     join(name: unknown, ...args: unknown[]): this {
       if (this.kind !== 'all') throw nonsense('.join() follows next.all([...])')
-      this.joined = asked('.join()', name, args, this.scale)
+      weight = this.weight
+      this.joined = asked('.join()', name, args)
+      this.weight = weight
       return this
     }
+  }
 
-    /** Objects, arrays and booleans are stored as JSON. */
-    #textOf(value: unknown): unknown {
-      if (typeof value === 'boolean') return String(value)
-      if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return value
-      const scale = new Scale()
-      scale.isJson = true
-      return JSON.stringify(plain(value, scale, 'the value of .set()', 0))
-    }
-
-    #each(what: string, change: (call: Asked) => void): void {
-      if (this.kind === 'done') throw nonsense(`${what} has nothing to wait for after done()`)
-      for (const call of this.calls) {
-        if (typeof call === 'string') throw nonsense(`${what} cannot change a call that is given as a text`)
-        change(call)
-      }
+  const each = (following: Following, what: string, change: (call: Asked) => void): void => {
+    if (following.kind === 'done') throw nonsense(`${what} has nothing to wait for after done()`)
+    for (const call of following.calls) {
+      if (typeof call === 'string') throw nonsense(`${what} cannot change a call that is given as a text`)
+      change(call)
     }
   }
 
   const next = (name: unknown, ...args: unknown[]): Following => {
-    const scale = new Scale()
-    return new Following('next', [asked('next()', name, args, scale)], undefined, scale)
+    weight = 0
+    return new Following('next', [asked('next()', name, args)], undefined)
   }
-  next.all = (list: unknown): Following => {
-    if (!Array.isArray(list)) throw nonsense(`next.all() takes an array of calls, not ${show(list)}`)
-    const all = new Following('all', [], undefined, new Scale())
-    for (const each of list as unknown[]) {
-      if (typeof each === 'string') {
-        all.scale.add(each.length)
-        all.calls.push(each)
-      } else if (each instanceof Following && each.kind === 'next') {
-        all.scale.add(each.scale.weight)
-        all.calls.push(...each.calls)
-        all.writes.push(...each.writes)
-      } else throw nonsense(`next.all() takes calls made by next(), not ${show(each)}`)
+  next.all = (calls: unknown): Following => {
+    if (!isArray(calls)) throw nonsense(`next.all() takes an array of calls, not ${show(calls)}`)
+    const given: (Asked | string)[] = []
+    const writes: unknown[] = []
+    weight = 0
+    for (const call of calls as unknown[]) {
+      if (typeof call === 'string') {
+        weigh(call.length)
+        given.push(call)
+      } else if (call instanceof Following && call.kind === 'next') {
+        weigh(call.weight)
+        given.push(...call.calls)
+        if (call.writes) writes.push(...call.writes)
+      } else throw nonsense(`next.all() takes calls made by next(), not ${show(call)}`)
     }
+    const all = new Following('all', given, undefined)
+    all.writes = writes
     return all
   }
 
   const done = (value?: unknown): Following => {
-    const scale = new Scale()
-    return new Following('done', [], plain(value, scale, 'the value of done()', 0), scale)
+    weight = 0
+    return new Following('done', [], plain(value, 'the value', -1, 'done()'))
   }
 
-  const said = (returned: unknown): Said => {
-    if (typeof returned === 'string') {
-      new Scale().add(returned.length)
-      return { kind: 'text', text: returned }
+  const said = (returned: unknown): unknown => {
+    if (returned instanceof Following) {
+      const { kind, calls, value, joined } = returned
+      const writes = list(returned.writes ?? [])
+      if (kind === 'done') return list([text('done'), value, writes])
+      return list([text(kind), list(calls.map(built)), joined ? built(joined) : nothing(), writes])
     }
-    if (!(returned instanceof Following)) throw nonsense(`the kernel returned ${show(returned)}`)
-    const { kind, calls, value, writes, joined } = returned
-    if (kind === 'done') return { kind, value, writes }
-    return { kind, calls, writes, ...(joined !== undefined && { join: joined }) }
+    if (typeof returned !== 'string') throw nonsense(`the kernel returned ${show(returned)}`)
+    weight = 0
+    weigh(returned.length)
+    return list([text('text'), text(returned)])
   }
 
   const printed = (value: unknown): string => {

@@ -3,24 +3,22 @@ import { GearmillError } from '../errors.ts'
 import { parseCallString } from './call-string.ts'
 import type { Call, Condition, Follow, KernelCommand, LogLine, Outcome, Value } from './step.ts'
 
-/** The two shapes in which values arrive: as they are, or as the sandbox packs them. */
-export type Unpack = (value: unknown) => Value
-
 const setCommand = (key: string, value: string): KernelCommand => ['SET', key, value]
 
 /** @param said what createKernelApi().said() gave, or claims to have given. Throws KERNEL_RESULT. */
-export function outcomeOf(said: unknown, log: readonly LogLine[], unpack: Unpack): Outcome {
-  const kind = get(said, 'kind')
-  if (kind === 'text') return fromText(textOf(get(said, 'text')), log)
-  const writes = listOf(get(said, 'writes')).map((command) => listOf(command).map((each) => wordOf(unpack(each))))
-  if (kind === 'done') return { writes, follow: { kind: 'done', value: unpack(get(said, 'value') ?? null) }, log }
-  const calls = listOf(get(said, 'calls')).map((each) =>
-    typeof each === 'string' ? fromCall(each, writes) : callOf(each, unpack),
-  )
-  const joined = get(said, 'join')
-  const join = joined === undefined ? undefined : callOf(joined, unpack)
+export function outcomeOf(said: unknown, log: readonly LogLine[]): Outcome {
+  const [kind, ...parts] = listOf(said)
+  if (kind === 'text') return fromText(textOf(parts[0]), log)
+  if (kind === 'done') {
+    return { writes: writesOf(parts[1]), follow: { kind, value: parts[0] as Value }, log }
+  }
+  const writes = writesOf(parts[2])
+  const calls = listOf(parts[0]).map((each) => (typeof each === 'string' ? fromCall(each, writes) : callOf(each)))
+  const join = parts[1] === null ? undefined : callOf(parts[1])
   return { writes, follow: kind === 'all' ? fanOut(calls, join) : { kind: 'next', call: first(calls) }, log }
 }
+
+const writesOf = (writes: unknown): KernelCommand[] => listOf(writes).map((command) => listOf(command).map(wordOf))
 
 function fromText(text: string, log: readonly LogLine[]): Outcome {
   const { call, sets } = parseCallString(text)
@@ -42,45 +40,34 @@ function fanOut(calls: readonly Call[], join: Call | undefined): Follow {
 
 function first(calls: readonly Call[]): Call {
   const [call] = calls
-  if (call === undefined || calls.length > 1)
-    throw nonsense('the kernel asked for a step in a form that it does not have')
+  if (call === undefined || calls.length > 1) throw odd()
   return call
 }
 
-function callOf(asked: unknown, unpack: Unpack): Call {
-  const afterMs = get(asked, 'afterMs')
-  const when = get(asked, 'when')
-  return {
-    name: textOf(get(asked, 'name')),
-    args: listOf(get(asked, 'args')).map((each) => unpack(each)),
-    afterMs: typeof afterMs === 'number' && Number.isSafeInteger(afterMs) && afterMs >= 0 ? afterMs : 0,
-    ...(when !== undefined && { when: conditionOf(when) }),
-  }
+function callOf(asked: unknown): Call {
+  const [name, args, afterMs, condition, awaited] = listOf(asked)
+  if (typeof afterMs !== 'number' || !Number.isSafeInteger(afterMs) || afterMs < 0) throw odd()
+  const call = { name: textOf(name), args: listOf(args) as readonly Value[], afterMs }
+  return condition === '' ? call : { ...call, when: conditionOf(condition, textOf(awaited)) }
 }
 
-function conditionOf(when: unknown): Condition {
-  const key = get(when, 'key')
-  return key === undefined ? { event: textOf(get(when, 'event')) } : { key: textOf(key) }
-}
+const conditionOf = (condition: unknown, awaited: string): Condition =>
+  condition === 'event' ? { event: awaited } : { key: awaited }
 
 const nonsense = (message: string): GearmillError => new GearmillError('KERNEL_RESULT', message)
 
-function get(object: unknown, name: string): unknown {
-  return typeof object === 'object' && object !== null && Object.hasOwn(object, name)
-    ? Reflect.get(object, name)
-    : undefined
-}
+const odd = (): GearmillError => nonsense('the kernel asked for a step in a form that there is not')
 
 function textOf(value: unknown): string {
-  if (typeof value !== 'string') throw nonsense('the kernel asked for a step in a form that it does not have')
+  if (typeof value !== 'string') throw odd()
   return value
 }
 
 function listOf(value: unknown): readonly unknown[] {
-  if (!Array.isArray(value)) throw nonsense('the kernel asked for a step in a form that it does not have')
+  if (!Array.isArray(value)) throw odd()
   return value
 }
 
-function wordOf(value: Value): string | Uint8Array {
+function wordOf(value: unknown): string | Uint8Array {
   return value instanceof Uint8Array ? value : textOf(value)
 }

@@ -5,7 +5,8 @@ import { GearmillError, KernelError, catalogue, type ErrorCode } from '../errors
 import { outcomeOf } from './outcome.ts'
 import { argumentsOf } from './params.ts'
 import { Sandbox, type SandboxResult } from './sandbox/sandbox.ts'
-import type { Answer, Request } from './sandbox/world.ts'
+import { requestText } from './sandbox/request.ts'
+import { readTextForm } from './sandbox/text-form.ts'
 import { fileOf, ownStack, placeOf } from './source/places.ts'
 import { Programs, type Program } from './source/program.ts'
 import type {
@@ -20,7 +21,6 @@ import type {
 } from './step.ts'
 import { checkKernel } from './trusted/sign.ts'
 import { TrustedKernels } from './trusted/trusted.ts'
-import { packValue, unpackValue } from './values.ts'
 import { readModule } from './source/module.ts'
 
 export function createKernelRuntime(options: RuntimeOptions): KernelRuntime {
@@ -77,20 +77,20 @@ class Runtime implements KernelRuntime {
         const trusted = { source, args: taken, context, shown }
         return await this.#trusted.run(program, trusted, (lines) => (failing.log = lines))
       }
-      const request: Request = {
-        args: taken.map((each) => packValue(each)),
-        context: shown,
-        now: nowMs,
-        seed: hashText(`${chain} ${step}`),
-      }
       const { memoryMb, timeoutMs: limitMs, grants = [] } = source
+      const request = requestText({
+        nowMs,
+        seed: grants.includes('random') ? hashText(`${chain} ${step}`) : 0,
+        args: taken,
+        ...(program.kernel.read.contextAt !== undefined && { context: shown }),
+      })
       const result = await this.#sandbox.run({
         cell: `${program.id} ${memoryMb} ${grants.join()}`,
         program: () => cellProgram(program),
         memoryMb,
         grants,
         limitMs,
-        request: JSON.stringify(request),
+        request,
       })
       return this.#outcome(result, failing)
     } catch (error) {
@@ -100,10 +100,11 @@ class Runtime implements KernelRuntime {
 
   #outcome(result: SandboxResult, failing: Failing): Outcome {
     if ('trap' in result) throw failing.trapped(result)
-    const { said, thrown, log } = answerOf(result.answer)
+    const { said, log } = answerOf(result.answer)
     failing.log = log
+    const thrown = thrownOf(said)
     if (thrown) throw failing.thrown(thrown, result.isFull)
-    return outcomeOf(said, log, unpackValue)
+    return outcomeOf(said, log)
   }
 
   async close(): Promise<void> {
@@ -121,27 +122,27 @@ function cellProgram({ modules, kernel }: Program) {
 }
 
 // Whatever a kernel does to the sandbox it stands in, no more than this comes out of it.
-function answerOf(text: string): {
-  readonly said: unknown
-  readonly thrown: Thrown | undefined
-  readonly log: LogLine[]
-} {
-  let answer: Answer = {}
-  try {
-    const parsed: unknown = JSON.parse(text)
-    if (typeof parsed === 'object' && parsed !== null) answer = parsed
-  } catch {
-    // An async kernel that waits for what never comes has nothing to say.
-    if (text === '') throw new GearmillError('KERNEL_RESULT', 'the kernel waits for a promise that nothing will settle')
+function answerOf(text: string): { readonly said: Value; readonly log: LogLine[] } {
+  if (text === '') throw new GearmillError('KERNEL_RESULT', 'the kernel waits for a promise that nothing will settle')
+  const [said = null, lines] = listOf(readTextForm(text))
+  const log: LogLine[] = []
+  for (const [level, line] of listOf(lines).map(listOf)) {
+    if (isLevel(level) && typeof line === 'string') log.push({ level, text: line })
   }
-  const { said, thrown, log } = answer
-  const lines = (Array.isArray(log) ? log : []).filter(
-    ({ level, text: line }) => levels.has(level) && typeof line === 'string',
-  )
-  return { said, thrown, log: lines }
+  return { said, log }
 }
 
-const levels = new Set(['debug', 'info', 'warn', 'error'])
+const listOf = (value: Value | undefined): readonly Value[] => (Array.isArray(value) ? (value as readonly Value[]) : [])
+
+const isLevel = (value: Value | undefined): value is LogLine['level'] =>
+  value === 'debug' || value === 'info' || value === 'warn' || value === 'error'
+
+function thrownOf(said: Value): Thrown | undefined {
+  const [kind, ...texts] = listOf(said)
+  if (kind !== 'thrown') return undefined
+  const [name = '', message = '', stack = '', code = ''] = texts.map((each) => (typeof each === 'string' ? each : ''))
+  return { name, message, stack, code }
+}
 
 /** Makes the errors of one step. */
 class Failing {

@@ -19,14 +19,14 @@ export interface Job {
   readonly memoryMb: number
   readonly grants: readonly Grant[]
   readonly limitMs: number
-  /** A Request as JSON. */
+  /** Made by requestText(). */
   readonly request: string
 }
 
 export type TrapKind = 'timeout' | 'memory' | 'stack' | 'thrown'
 
 export type JobResult =
-  /** An Answer as JSON. `isFull`: the memory was at its limit. */
+  /** In the text form; '' where an async kernel never ends. `isFull`: the memory was at its limit. */
   | { readonly id: number; readonly answer: string; readonly isFull: boolean }
   | {
       readonly id: number

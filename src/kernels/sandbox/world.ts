@@ -1,23 +1,8 @@
 // What surrounds kernels inside of the sandbox. These functions arrive there as their source text: they use nothing from outside
 // of themselves but what JavaScript has, and what they are given.
-import { createKernelApi, type KernelApi, type Said } from '../api.ts'
-import type { Grant, LogLine, Value } from '../step.ts'
-import { markBytes, markObject } from '../values.ts'
-
-/** One step, as JSON. Arguments are packed. */
-export interface Request {
-  readonly args: readonly unknown[]
-  readonly context: Readonly<Record<string, Value>>
-  readonly now: number
-  readonly seed: number
-}
-
-/** How a step ended, as JSON. */
-export interface Answer {
-  readonly said?: Said
-  readonly thrown?: { readonly name: string; readonly message: string; readonly stack: string; readonly code?: string }
-  readonly log?: readonly LogLine[]
-}
+import { createKernelApi } from '../api.ts'
+import type { Grant } from '../step.ts'
+import { makeTextForm } from './text-form.ts'
 
 interface WorldModule {
   readonly exports: Readonly<Record<string, unknown>>
@@ -31,54 +16,47 @@ interface World {
   start(imports: readonly (readonly number[])[], contextAt: number, mayRandom: boolean): (request: string) => string
 }
 
-function makeWorld(create: typeof createKernelApi, bytes: typeof markBytes, object: typeof markObject): World {
-  const { parse, stringify } = JSON
+/** What run() gives back is a text form of [what, log]: what is said, or ['thrown', name, message, stack, code]. */
+function makeWorld(create: typeof createKernelApi, makeForm: typeof makeTextForm): World {
+  const { parse } = JSON
   const RealDate = Date
+  const form = makeForm()
+  const { text, list } = form
   const factories: Factory[] = []
   let now: number | undefined
   let seed = 0
-  let log: LogLine[] = []
+  let lines: unknown[] = []
   let logged = 0
   let left = 0
   const mostLogged = 64 * 1024
   const longestLine = 8 * 1024
 
-  const api: KernelApi = create({
-    bytes,
-    object,
-    log: (level, text) => {
-      if (logged > mostLogged || log.length >= 1000) {
-        left++
-        return
-      }
-      const line = text.length > longestLine ? `${text.slice(0, longestLine)}...` : text
-      logged += line.length
-      log.push({ level, text: line })
-    },
+  const api = create(form, (level, printed) => {
+    if (logged > mostLogged || lines.length >= 1000) {
+      left++
+      return
+    }
+    const line = printed.length > longestLine ? `${printed.slice(0, longestLine)}...` : printed
+    logged += line.length
+    lines.push(list([text(level), text(line)]))
   })
   const { said, refusal } = api
-  const answer = (what: Answer): string => {
-    if (left > 0) log.push({ level: 'warn', text: `(and ${left} lines more)` })
-    return stringify({ ...what, log })
+  const answer = (what: unknown): string => {
+    if (left > 0) lines.push(list([text('warn'), text(`(and ${left} lines more)`)]))
+    return form.finish(list([what, list(lines)]))
   }
   const failed = (error: unknown): string => {
     const isError = typeof error === 'object' && error !== null
-    const of = (key: string): string => {
+    const of = (key: string, most: number): unknown => {
       const value: unknown = isError ? Reflect.get(error, key) : undefined
-      return typeof value === 'string' ? value : ''
+      return text(typeof value === 'string' ? value.slice(0, most) : '')
     }
-    const shown = isError ? of('message') : typeof error === 'string' ? error : String(error)
-    const thrown = {
-      name: of('name'),
-      message: shown.slice(0, 4096),
-      stack: of('stack').slice(0, 8192),
-      code: of('code'),
-    }
-    return answer({ thrown })
+    const message = isError ? of('message', 4096) : text(`${error as string}`.slice(0, 4096))
+    return answer(list([text('thrown'), of('name', 256), message, of('stack', 8192), of('code', 64)]))
   }
   const finished = (returned: unknown): string => {
     try {
-      return answer({ said: said(returned) })
+      return answer(said(returned))
     } catch (error) {
       return failed(error)
     }
@@ -145,19 +123,19 @@ function makeWorld(create: typeof createKernelApi, bytes: typeof markBytes, obje
         return object
       }
       // What is printed while the sources are loaded belongs to no step.
-      log = []
+      lines = []
       logged = 0
       left = 0
       let later = ''
-      return (text) => {
-        if (text === '') return later
-        const request = parse(text) as Request
-        now = request.now
-        seed = request.seed
-        const args = text.includes('"$gm"') ? request.args.map(unpack) : [...request.args]
+      return (request) => {
+        if (request === '') return later
+        const [nowMs, nextSeed, given, context] = parse(request) as [number, number, unknown[], unknown]
+        now = nowMs
+        seed = nextSeed
+        const args = request.includes('"$gm"') ? given.map(unpack) : given
         if (contextAt >= 0) {
           while (args.length < contextAt) args.push(undefined)
-          args.splice(contextAt, 0, request.context)
+          args.splice(contextAt, 0, context)
         }
         let returned: unknown
         try {
@@ -182,8 +160,13 @@ function makeWorld(create: typeof createKernelApi, bytes: typeof markBytes, obje
   }
 }
 
+// What stands in the sandbox is copied with each step, sources of functions included: comments and indents are left out.
+const lean = (text: string): string => text.replace(/^\s+/gm, '').replace(/^(?:\/\/|\/\*\*|\*).*\n/gm, '')
+
 /** Sets up the sandbox; then come the modules, then `startScript`. */
-export const worldScript = `globalThis.$world = (${makeWorld.toString()})(${createKernelApi.toString()}, ${markBytes.toString()}, ${markObject.toString()})`
+export const worldScript = lean(
+  `globalThis.$world = (${makeWorld.toString()})(${createKernelApi.toString()}, ${makeTextForm.toString()})`,
+)
 
 export const moduleScript = (at: number, factory: string): string => `$world.define(${at},${factory})`
 

@@ -5,7 +5,7 @@ import { setTimeout } from 'node:timers'
 import { constants, Script } from 'node:vm'
 import { exportOf, importFrom, type Import } from '../../code/modules.ts'
 import { GearmillError, KernelError } from '../../errors.ts'
-import { createKernelApi, type KernelApi } from '../api.ts'
+import { createKernelApi, type Form, type KernelApi } from '../api.ts'
 import { outcomeOf } from '../outcome.ts'
 import { fileOf } from '../source/places.ts'
 import type { Program, ProgramModule } from '../source/program.ts'
@@ -24,7 +24,24 @@ type Factory = (imports: readonly object[]) => Evaluated
 
 const mostLines = 1000
 const longestLine = 8 * 1024
-const asIs = (value: unknown): Value => value as Value
+
+/** Data as themselves. */
+const asIs: Form = {
+  text: (value) => value,
+  number: (value) => value,
+  flag: (value) => value,
+  nothing: () => null,
+  bytes: (value) => Buffer.from(value),
+  list: (items) => items,
+  object: (keys, items) => {
+    const object: Record<string, unknown> = {}
+    keys.forEach((key, i) => {
+      if (key !== '__proto__') object[key] = items[i]
+      else Object.defineProperty(object, key, { value: items[i], enumerable: true, writable: true, configurable: true })
+    })
+    return object
+  },
+}
 
 /** One step while it runs, and for what it left running. */
 class StepLog {
@@ -57,11 +74,7 @@ export class TrustedKernels {
   constructor(base: string, watch: StepWatch | undefined) {
     this.#import = importFrom(base)
     this.#watch = watch
-    this.#api = createKernelApi({
-      bytes: (value) => Buffer.from(value),
-      object: (value) => value,
-      log: (level, text) => (this.#logs.getStore() ?? this.#log)?.add(level, text),
-    })
+    this.#api = createKernelApi(asIs, (level, text) => (this.#logs.getStore() ?? this.#log)?.add(level, text))
   }
 
   /** What was logged is in `log` also where the step fails. */
@@ -76,7 +89,7 @@ export class TrustedKernels {
         ? this.#logs.run(lines, () => this.#call(loaded, program.kernel, step, lines))
         : this.#call(loaded, program.kernel, step, lines)
       const value = isPromise(returned) ? await this.#inTime(returned, source) : returned
-      return outcomeOf(this.#api.said(value), lines.lines, asIs)
+      return outcomeOf(this.#api.said(value), lines.lines)
     } finally {
       this.#watch?.leaves(source, context)
     }

@@ -5,6 +5,7 @@
 // Limits: memory by the maximum of the WebAssembly memory; time by QuickJS' interrupt handler, which loops in native code
 // (an indexOf over a sparse array) do not ask: against those the thread that runs this has to be ended from outside.
 import { initialPages, newEngine, pageBytes, stackBytes, type Engine, type EngineMemory } from './engine.ts'
+import { headerBytes, liveRanges } from './heap.ts'
 
 /** Why a call gave no text. */
 export interface Trap {
@@ -22,7 +23,12 @@ export interface MachineOptions {
 }
 
 const mbBytes = 1024 * 1024
-/** Static data end at or below this distance from where the stack begins. */
+/**
+ * Static data lie below the stack, first those that never change (tables of Unicode and of the library), then those that do. The
+ * latter end where the stack begins and are a few hundred bytes; this is what is put back of them.
+ */
+const staticBytes = 20 * 1024
+/** The stack begins at most this far behind the place that is computed from the first allocation. */
 const slackBytes = 4096
 /** QuickJS measures its own use of that stack. The thread's own stack may end before, which is noticed as well. */
 const scriptStackBytes = 1 * mbBytes
@@ -30,10 +36,9 @@ const scriptStackBytes = 1 * mbBytes
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
-interface Image {
-  readonly statics: Uint8Array
-  readonly heapAt: number
-  readonly heap: Uint8Array
+interface Part {
+  readonly at: number
+  readonly bytes: Uint8Array
 }
 
 export class Machine {
@@ -47,7 +52,7 @@ export class Machine {
   /** Where the arguments of a call are laid out. */
   readonly #values: number
   #bytes: Uint8Array
-  #image: Image | undefined
+  #image: readonly Part[] = []
   #deadline = Infinity
   #interrupted = false
   #refused = false
@@ -118,12 +123,14 @@ export class Machine {
   /** Remembers the memory as it is now: each call starts from it. */
   remember(): void {
     const bytes = this.#view()
-    const statics = Math.max(0, this.#heapAt - stackBytes) + slackBytes
-    let end = bytes.length
-    while (end > this.#heapAt && bytes[end - 1] === 0) end--
-    // A size or a pointer may end in zeros.
-    end = Math.min(bytes.length, end + 16)
-    this.#image = { statics: bytes.slice(0, statics), heapAt: this.#heapAt, heap: bytes.slice(this.#heapAt, end) }
+    const stackAt = this.#heapAt - stackBytes + slackBytes
+    const staticAt = Math.max(0, stackAt - staticBytes)
+    const heapAt = this.#heapAt - headerBytes
+    const ranges = liveRanges(this.#memory.buffer, heapAt) ?? [{ from: heapAt, to: bytes.length }]
+    this.#image = [{ from: staticAt, to: stackAt }, ...ranges].map(({ from, to }) => ({
+      at: from,
+      bytes: bytes.slice(from, to),
+    }))
   }
 
   /** Calls a function with one text within `limitMs`, from the memory that was remembered. It has to return a text. */
@@ -178,11 +185,8 @@ export class Machine {
   }
 
   #restore(): void {
-    const image = this.#image
-    if (!image) return
     const bytes = this.#view()
-    bytes.set(image.statics, 0)
-    bytes.set(image.heap, image.heapAt)
+    for (const { at, bytes: kept } of this.#image) bytes.set(kept, at)
   }
 
   // The memory moves when it grows.
@@ -196,16 +200,16 @@ export class Machine {
   }
 
   #putSized(text: string): { readonly at: number; readonly length: number } {
-    const most = text.length * 3
-    const at = this.#engine._malloc(most + 1)
+    const length = Buffer.byteLength(text)
+    const at = this.#engine._malloc(length + 1)
     if (at === 0) {
       this.#refused = true
       throw new RangeError('the text does not fit into the memory')
     }
     const bytes = this.#view()
-    const { written } = encoder.encodeInto(text, bytes.subarray(at, at + most))
-    bytes[at + written] = 0
-    return { at, length: written }
+    encoder.encodeInto(text, bytes.subarray(at, at + length))
+    bytes[at + length] = 0
+    return { at, length }
   }
 
   #read(at: number): string {
