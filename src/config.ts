@@ -77,7 +77,7 @@ const jobs = z.strictObject(
   { error: 'an object' },
 )
 const matrix = z.strictObject(
-  { blockSize: integer(1, 4096).describe('Rows and columns of a block. Default: 512.').optional() },
+  { blockSize: integer(1, 1024).describe('Rows and columns of a block. Default: 512.').optional() },
   { error: 'an object' },
 )
 const blocks = z.strictObject(

@@ -113,7 +113,7 @@ describe('sources', () => {
         namespace: fc.stringMatching(/^[\w.:-]{1,64}$/),
         executors: fc.integer({ min: 1, max: 1024 }),
         jobs: fc.record({ maxAttempts: fc.nat(1000), timeoutMs: fc.integer({ min: 1, max: 10 ** 9 }) }),
-        matrix: fc.record({ blockSize: fc.integer({ min: 1, max: 4096 }) }),
+        matrix: fc.record({ blockSize: fc.integer({ min: 1, max: 1024 }) }),
         stores: fc.dictionary(fc.stringMatching(/^[a-z]{1,8}$/), fc.webUrl(), { noNullPrototype: true }),
         allowScripts: fc.boolean(),
       },

@@ -113,7 +113,12 @@ export class TreeBuilder {
   }
 
   #constant(value: number): number {
-    return this.#push(`= ${Object.is(value, -0) ? '-0' : value}`, { kind: 'constant', value })
+    // The encoding of programs knows one zero only.
+    if (Object.is(value, -0)) {
+      const inputs = [this.#constant(0)]
+      return this.#push(`neg ${inputs[0]}`, { kind: 'cells', operation: 'neg', inputs })
+    }
+    return this.#push(`= ${value}`, { kind: 'constant', value })
   }
 
   #push(name: string, expression: Expression): number {
