@@ -4,6 +4,7 @@ import { refreshBuiltins } from './builtins.ts'
 import { Encoder } from './encoder.ts'
 import { restInspector } from './inspector.ts'
 import { rootPath } from './refuse.ts'
+import type { CaptureRealm } from './realm.ts'
 import { pack, type Slot } from './wire.ts'
 
 export interface Root {
@@ -26,6 +27,8 @@ export interface CaptureOptions {
   readonly known?: ReadonlyMap<object, string>
   /** Signs the code; see GEARMILL_SECRET. */
   readonly secret?: string
+  /** Code captured in one realm shares variables and objects with what was captured in it before. */
+  readonly realm?: CaptureRealm
 }
 
 /**
@@ -36,7 +39,7 @@ export interface CaptureOptions {
  */
 export function captureCode(roots: readonly Root[], options: CaptureOptions = {}): CapturedCode {
   refreshBuiltins()
-  const encoder = new Encoder(options.known ?? new Map())
+  const encoder = new Encoder(options.known ?? new Map(), options.realm)
   try {
     const slots = roots.map(({ value, label }) => encoder.encode(value, rootPath(label)))
     return packed(encoder, slots, options.secret)
@@ -58,6 +61,7 @@ function packed(encoder: Encoder, roots: readonly Slot[], secret: string | undef
     modules,
     packages,
     blobs: blobs.map(({ byteLength }) => byteLength),
+    ...(encoder.realm === undefined ? {} : { realm: { nodes: encoder.sharedNodes(), cells: functions.realmCells } }),
   }
   const bytes = pack(document, blobs, secret)
   return { hash: createHash('sha256').update(bytes).digest('hex'), bytes, packages }

@@ -12,10 +12,17 @@ export interface Surroundings {
   readonly modules: readonly object[]
   readonly known: ReadonlyMap<string, unknown>
   readonly load: Import
+  readonly realm: RealmState | undefined
 }
 
 interface Cell {
   v: unknown
+}
+
+/** What the code of one realm has in this process: variables and objects by their names in the realm. */
+export class RealmState {
+  readonly objects = new Map<string, object>()
+  readonly cells = new Map<string, Cell>()
 }
 
 const hole = Symbol('hole')
@@ -35,15 +42,44 @@ export class Decoder {
 
   decode(): unknown[] {
     const { nodes, cells, roots } = this.#document
+    const kept = this.#findKept()
     for (const id of nodes.keys()) this.#value(id)
+    const made = [...nodes.entries()].filter(([id]) => !kept.nodes.has(id))
     // Maps and sets hash their keys by identity, so that the order of filling does not matter; only locks come last.
-    nodes.forEach((node, id) => this.#fill(node, id))
+    for (const [id, node] of made) this.#fill(node, id)
     cells.forEach((slot, at) => {
       const cell = this.#cells[at]
-      if (cell !== undefined) cell.v = this.read(slot)
+      if (cell !== undefined && !kept.cells.has(at)) cell.v = this.read(slot)
     })
-    nodes.forEach((node, id) => this.#lock(node, id))
+    for (const [id, node] of made) this.#lock(node, id)
+    this.#keep()
     return roots.map((slot) => this.read(slot))
+  }
+
+  /** Takes what the realm has already: it stays as it is. */
+  #findKept(): { readonly nodes: ReadonlySet<number>; readonly cells: ReadonlySet<number> } {
+    const nodes = new Set<number>()
+    const cells = new Set<number>()
+    const { realm } = this.#around
+    for (const [id, name] of this.#document.realm?.nodes ?? []) {
+      const value = realm?.objects.get(name)
+      if (value === undefined) continue
+      this.#values[id] = value
+      nodes.add(id)
+    }
+    for (const [at, name] of this.#document.realm?.cells ?? []) {
+      const cell = realm?.cells.get(name)
+      if (cell === undefined) continue
+      this.#cells[at] = cell
+      cells.add(at)
+    }
+    return { nodes, cells }
+  }
+
+  #keep(): void {
+    const { realm } = this.#around
+    for (const [id, name] of this.#document.realm?.nodes ?? []) realm?.objects.set(name, this.#value(id))
+    for (const [at, name] of this.#document.realm?.cells ?? []) realm?.cells.set(name, this.#cells[at] as Cell)
   }
 
   read(slot: Slot): unknown {

@@ -3,6 +3,7 @@ import { types } from 'node:util'
 import { builtinReference, type BuiltinReference } from './builtins.ts'
 import { FunctionEncoder } from './functions.ts'
 import { encodeObject } from './objects.ts'
+import type { CaptureRealm } from './realm.ts'
 import { property, refuse, type Path } from './refuse.ts'
 import type { Property, Slot, WireModule, WireNode } from './wire.ts'
 
@@ -22,14 +23,19 @@ export class Encoder {
   readonly blobs: Uint8Array[] = []
   readonly modules: WireModule[] = []
   readonly functions: FunctionEncoder
+  readonly realm: CaptureRealm | undefined
   readonly #known: ReadonlyMap<object, string>
   readonly #ids = new Map<object, number>()
   readonly #namespaces = new Map<object, NamespaceRecord>()
   readonly #moduleIds = new Map<string, number>()
   readonly #queue: (() => void)[] = []
+  /** Objects that others refer to: those that are only roots are of one capture alone. */
+  readonly #referred = new Set<object>()
+  #draining = false
 
-  constructor(known: ReadonlyMap<object, string>) {
+  constructor(known: ReadonlyMap<object, string>, realm?: CaptureRealm) {
     this.#known = known
+    this.realm = realm
     this.functions = new FunctionEncoder(this)
   }
 
@@ -51,8 +57,30 @@ export class Encoder {
   }
 
   #drain(): void {
+    this.#draining = true
     for (let at = 0; at < this.#queue.length; at++) this.#queue[at]?.()
     this.#queue.length = 0
+    this.#draining = false
+  }
+
+  /** The nodes that a realm keeps, with their names in it: objects and classes, which have state or are compared by identity. */
+  sharedNodes(): (readonly [number, string])[] {
+    const { realm } = this
+    if (realm === undefined) return []
+    const constructors = new Set<number>()
+    for (const node of this.nodes) {
+      if (node?.kind === 'prototype' && Array.isArray(node.of) && node.of[0] === '#')
+        constructors.add(node.of[1] as number)
+    }
+    const shared: (readonly [number, string])[] = []
+    for (const [value, id] of this.#ids) {
+      const node = this.nodes[id]
+      if (node === undefined || node.kind === 'bound' || !this.#referred.has(value)) continue
+      // A plain function is made anew, with what it captured this time.
+      const isPlain = node.kind === 'function' && node.props === undefined && !this.functions.classes.has(id)
+      if (!isPlain || constructors.has(id)) shared.push([id, realm.nameOf(value)])
+    }
+    return shared
   }
 
   slot(value: unknown, path: Path): Slot {
@@ -87,6 +115,7 @@ export class Encoder {
   #objectSlot(value: object, path: Path): Slot {
     const known = this.#known.get(value)
     if (known !== undefined) return ['k', known]
+    if (this.#draining) this.#referred.add(value)
     const id = this.#ids.get(value) ?? this.#namespaces.get(value)?.id
     if (id !== undefined) {
       const namespace = this.#namespaces.get(value)

@@ -3,7 +3,7 @@ import { types } from 'node:util'
 import type { MethodDefinition } from 'acorn'
 import { dataOf, globalNames, unnamed } from './builtins.ts'
 import type { Encoder } from './encoder.ts'
-import { inspector, uninitialised, variableIn, type FunctionDetails } from './inspector.ts'
+import { inspector, uninitialised, variableIn, type FunctionDetails, type Variables } from './inspector.ts'
 import { importer, LiteralTable } from './literals.ts'
 import type { ImportedName } from './module-names.ts'
 import { lockOf } from './objects.ts'
@@ -18,6 +18,7 @@ import type { Binding, Common, Property, Slot } from './wire.ts'
 
 interface FunctionRecord {
   readonly id: number
+  readonly value: object
   readonly script: Script
   readonly entry: Entry
   readonly captured: ReadonlyMap<string, Captured>
@@ -38,7 +39,9 @@ const packageHint = (path: string): string =>
   `It is a part of ${specifierOf(path) ?? path}: make the value where it is used, or with .with({ name: onWorker(() => ...) }).`
 
 /** A name that stands for one value: no variable that anyone could assign. */
-const fixed = (slot: Slot): Captured => ({ slot, written: false, scope: undefined, declaredBy: undefined })
+const fixed = (slot: Slot): Captured => ({
+  ...{ slot, written: false, scope: undefined, declaredBy: undefined, isModuleLevel: false },
+})
 
 const textOf = (value: object): string => Function.prototype.toString.call(value)
 const isNativeText = (text: string): boolean => text.endsWith('{ [native code] }')
@@ -46,6 +49,10 @@ const isNativeText = (text: string): boolean => text.endsWith('{ [native code] }
 export class FunctionEncoder {
   readonly literals = new LiteralTable()
   readonly cells: Slot[] = []
+  /** Of cells that belong to a realm: index, and name there. */
+  readonly realmCells: (readonly [number, string])[] = []
+  /** Nodes that are classes. */
+  readonly classes = new Set<number>()
   readonly #encoder: Encoder
   readonly #details = new Map<object, FunctionDetails>()
   readonly #known = new Map<object, Known | undefined>()
@@ -163,6 +170,7 @@ export class FunctionEncoder {
       }
       captured.set(importer, fixed(['i']))
     }
+    if (isClass(entry.node)) this.classes.add(id)
     const extras = isClass(entry.node)
       ? this.#classExtras(value, known, path)
       : this.#functionExtras(value, entry, path)
@@ -174,7 +182,7 @@ export class FunctionEncoder {
         early.push(name)
       }
     }
-    this.#records.push({ id, script, entry, captured, extras, early })
+    this.#records.push({ id, value, script, entry, captured, extras, early })
   }
 
   /** The key that a method with a computed one got: the names in it may be gone, as nothing but the class used them. */
@@ -218,7 +226,7 @@ export class FunctionEncoder {
       throw refuse('CAPTURE_UNKNOWN', path, 'it has no value yet')
     }
     if (scope === undefined) return this.#resolveGlobal(name, free, declaredBy !== undefined, path)
-    return { slot: this.#encoder.slot(value, path), written: free.written, scope, declaredBy }
+    return { slot: this.#encoder.slot(value, path), written: free.written, scope, declaredBy, isModuleLevel }
   }
 
   #resolveImport(imported: ImportedName, value: unknown, free: FreeName, script: Script, path: Path): Slot | undefined {
@@ -288,9 +296,16 @@ export class FunctionEncoder {
     }
   }
 
+  #cells(): ReadonlyMap<Captured, number> {
+    const { realm } = this.#encoder
+    if (realm === undefined) return sharedCells(this.#records, this.cells)
+    const inspect = (value: object): readonly Variables[] => this.#inspect(value).scopes
+    return realm.cells(this.#records, inspect, this.cells, this.realmCells)
+  }
+
   /** Decides which variables are shared, and writes the nodes. */
   finish(): void {
-    const cellOf = sharedCells(this.#records, this.cells)
+    const cellOf = this.#cells()
     for (const record of this.#records) {
       const cellNames = new Set<string>()
       const bindings = [...record.captured].map(([name, captured]): Binding => {

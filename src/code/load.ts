@@ -4,11 +4,12 @@ import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { CaptureError } from '../errors.ts'
 import { compileLiterals, type CodeCache, type Factory } from './compile.ts'
-import { Decoder } from './decode.ts'
+import { Decoder, type RealmState } from './decode.ts'
 import { importFrom, loadModule } from './modules.ts'
 import { checkPackages } from './packages.ts'
 import { unpack, type WireDocument } from './wire.ts'
 
+export { RealmState } from './decode.ts'
 export { checkPackages } from './packages.ts'
 export type { CodeCache } from './compile.ts'
 
@@ -21,6 +22,8 @@ export interface LoadOptions {
   readonly secret?: string
   /** Keeps V8's compiled form of large sources between processes. */
   readonly cache?: CodeCache
+  /** What code of the same realm has left here, and finds again. */
+  readonly realm?: RealmState
 }
 
 interface Compiled {
@@ -64,5 +67,5 @@ export async function loadCode(bytes: Uint8Array, options: LoadOptions): Promise
     throw new CaptureError('CAPTURE_PACKAGE', `${problems.join('; ')} (looked for from ${folder})`)
   const load = importFrom(options.base)
   const modules = await Promise.all(document.modules.map((module) => loadModule(module, options.base, load)))
-  return new Decoder(document, { blobs, factories, modules, known: options.known, load }).decode()
+  return new Decoder(document, { blobs, factories, modules, known: options.known, load, realm: options.realm }).decode()
 }

@@ -13,6 +13,8 @@ export interface Captured {
   /** The scope that holds the variable, and the syntax that declares it; undefined for what is no variable (imports). */
   readonly scope: Variables | undefined
   readonly declaredBy: AnyNode | undefined
+  /** Declared by the module itself: there is one such scope. */
+  readonly isModuleLevel: boolean
 }
 
 interface User {
@@ -25,7 +27,7 @@ interface Sharing {
   readonly users: { readonly captured: Captured; readonly literal: AnyNode }[]
 }
 
-function sameValues(a: Variables, b: Variables): boolean {
+export function sameValues(a: Variables, b: Variables): boolean {
   const names = Object.keys(a)
   return (
     names.length === Object.keys(b).length &&
@@ -34,7 +36,7 @@ function sameValues(a: Variables, b: Variables): boolean {
 }
 
 // A scope of `maker` itself, not of a function around it.
-const isIn = (scope: AnyNode, maker: AnyNode): boolean => scope.start >= maker.start && scope.end <= maker.end
+export const isIn = (scope: AnyNode, maker: AnyNode): boolean => scope.start >= maker.start && scope.end <= maker.end
 
 /** Which captured names are one variable with those of other functions: captured name -> index in `cells`, to which values are added. */
 export function sharedCells(users: readonly User[], cells: Slot[]): ReadonlyMap<Captured, number> {

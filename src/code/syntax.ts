@@ -168,6 +168,30 @@ export function declaringScope(chain: ScopeChain | undefined, name: string): Any
   return undefined
 }
 
+const assignments = new WeakMap<AnyNode, ReadonlySet<string>>()
+
+/** Names that functions and classes inside of a scope assign: what may change while others see it. */
+export function assignedInside(scope: AnyNode): ReadonlySet<string> {
+  let names = assignments.get(scope)
+  if (names === undefined) {
+    const found = new Set<string>()
+    for (const child of childrenOf(scope)) addAssigned(child, isCallable(child) || isClass(child), found)
+    assignments.set(scope, (names = found))
+  }
+  return names
+}
+
+function addAssigned(node: AnyNode, isNested: boolean, found: Set<string>): void {
+  if (isNested) for (const name of assignedBy(node)) found.add(name)
+  for (const child of childrenOf(node)) addAssigned(child, isNested || isCallable(child) || isClass(child), found)
+}
+
+function* assignedBy(node: AnyNode): Generator<string> {
+  if (node.type === 'AssignmentExpression') yield* namesOf(node.left)
+  else if (node.type === 'UpdateExpression') yield* namesOf(node.argument)
+  else if (node.type === 'ForInStatement' || node.type === 'ForOfStatement') yield* namesOf(node.left)
+}
+
 const valueTypes = new Set([
   'Literal',
   'TemplateLiteral',

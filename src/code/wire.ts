@@ -93,6 +93,14 @@ export interface WireDocument {
   readonly packages: Readonly<Record<string, string>>
   /** Lengths of the blobs that follow the document. */
   readonly blobs: readonly number[]
+  /** What all code of one realm shares: nodes and cells by names of the realm. */
+  readonly realm?: WireRealm
+}
+
+/** Index in `nodes` or `cells`, and the name under which a realm has it. */
+export interface WireRealm {
+  readonly nodes: readonly (readonly [number, string])[]
+  readonly cells: readonly (readonly [number, string])[]
 }
 
 const magic = Buffer.from('GMC1')
