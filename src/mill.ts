@@ -1,4 +1,5 @@
 // The mill: one connection to one deployment and its workers, and the doors to each part.
+import { randomBytes } from 'node:crypto'
 import type { BufferArray } from './buffers/array.ts'
 import type { BufferMap } from './buffers/map.ts'
 import type { BlockStore } from './blocks/store.ts'
@@ -20,6 +21,7 @@ import { Tensors } from './models/tensors.ts'
 import type { LocalOptions, MillOptions } from './mill/options.ts'
 import { Kernels } from './kernels/kernels.ts'
 import type { KernelService } from './kernels/service.ts'
+import { Realms, type Realm, type RealmOptions } from './mill/realm.ts'
 import { Readers } from './pipeline/readers.ts'
 import type { Deployment, Topology } from './redis/deployment.ts'
 import type { UserRedis } from './redis/user.ts'
@@ -99,6 +101,7 @@ export class Mill extends Readers implements AsyncDisposable {
   readonly #service: TriggerService | undefined
   readonly #kernelService: KernelService | undefined
   readonly #calls: Calls
+  readonly #realms: Realms
   readonly #blocks: BlockStore
   readonly #owned: readonly Owned[]
   readonly #logger: Logger
@@ -139,6 +142,10 @@ export class Mill extends Readers implements AsyncDisposable {
     this.models = models
     this.tensors = new Tensors(deployment, config.namespace)
     this.#calls = new Calls(triggers.client)
+    this.#realms = new Realms({
+      ...{ engine, triggers, calls: this.#calls, secret: config.secret, models },
+      ...{ owner: `c.${randomBytes(8).toString('hex')}`, ttlMs: parts.leaseMs },
+    })
     this.redis = parts.redis
     this.executions = new Executions(engine)
     this.config = config
@@ -246,6 +253,25 @@ export class Mill extends Readers implements AsyncDisposable {
     return buffer
   }
 
+  /**
+   * A realm: pipelines, calls and triggers made from it share the variables and objects of their code in each executor, which
+   * two runs of a pipeline otherwise do not. It is known by its name to all clients; what its code shares is this mill's.
+   *
+   * @param options `isolate: { memoryMb }`: executors of its own, with a memory limit each
+   *
+   * Throws `PLAN_OPTION`.
+   *
+   * @example
+   * const realm = mill.realm('visits', { isolate: { memoryMb: 256 } })
+   * let visits = 0
+   * await realm.from(['a', 'b']).forEach(() => void (visits += 1)).run()
+   * const execution = await realm.submit(() => visits)
+   * console.log(await execution.result(), await realm.stats())
+   */
+  realm(name: string, options: RealmOptions = {}): Realm {
+    return this.#realms.open(name, options)
+  }
+
   /** Starts saving checkpoints every so many milliseconds. */
   checkpointEvery(ms: number): void {
     clearInterval(this.#checkpoints)
@@ -281,6 +307,7 @@ export class Mill extends Readers implements AsyncDisposable {
       () => this.#kernelService?.close(closeGraceMs),
       () => this.#worker?.drain(0),
       () => this.#engine.close(),
+      () => this.#realms.close(),
     ]
     const talking: Promise<void>[] = []
     for (const step of talks) {

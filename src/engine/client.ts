@@ -11,6 +11,7 @@ import { counterValue } from './counters.ts'
 import { Handle, type HandleHost } from './handle.ts'
 import { laneKeys, laneOfExecution, uploadName, type LaneKeys } from './keys.ts'
 import { writeLarge } from './large-values.ts'
+import { realmFields, realmKey } from './realm.ts'
 import type { Submission } from './runner.ts'
 
 /** How long an ended execution and its result are kept, in milliseconds, where the configuration does not say. */
@@ -47,6 +48,7 @@ export interface EngineClientOptions {
 interface Kept {
   readonly lane: LaneKeys
   readonly code: string | undefined
+  readonly realm: string | undefined
   endedAt?: number
 }
 
@@ -98,8 +100,9 @@ export class EngineClient implements ExecutionEngine, HandleHost {
     return this.#closed
   }
 
-  newId(): string {
-    const lane = this.#options.lanes[this.#turn++ % this.#options.lanes.length] as LaneKeys
+  newId(realm = false): string {
+    const { lanes } = this.#options
+    const lane = lanes[realm ? 0 : this.#turn++ % lanes.length] as LaneKeys
     const id = `${Date.now().toString(36)}${randomBytes(5).toString('hex')}`
     return lane.tag === 'gm0' ? id : `${id}-${lane.tag}`
   }
@@ -124,9 +127,12 @@ export class EngineClient implements ExecutionEngine, HandleHost {
       )
     }
     const lane = this.#laneOf(id)
+    if (submission.realm && lane.tag !== 'gm0') {
+      throw new PlanError('PLAN_OPTION', `id: expected one without -${lane.tag} at its end in a realm, got ${id}`)
+    }
     const code = submission.code && lane.code(submission.code.hash)
     const { local } = this.#options
-    if (local) this.#kept.set(id, { lane, code })
+    if (local) this.#kept.set(id, { lane, code, realm: submission.realm?.name })
     const x = lane.executions + id
     const keys = [x, lane.tasks, lane.delayed, lane.events, lane.index, ...(code === undefined ? [] : [code])]
     for (let tries = 0; ; tries++) {
@@ -154,6 +160,8 @@ export class EngineClient implements ExecutionEngine, HandleHost {
     const { local, group, jobs } = this.#options
     const table: Argument[] = ['stages', submission.stages.length]
     if (submission.written !== undefined) table.push('by', submission.written)
+    const [realm, realmkey] = realmFields(this.namespace, submission.realm)
+    if (realm !== '') table.push('realm', realm, 'realmkey', realmkey)
     submission.stages.forEach(({ tasks, partitions }, k) => table.push(`c${k}`, tasks, `p${k}`, partitions))
     return [
       ...[id, submission.kind, group, jobs.keepMs ?? retentionMs, local?.leaseMs ?? 0],
@@ -233,11 +241,16 @@ export class EngineClient implements ExecutionEngine, HandleHost {
     for (const lane of this.#options.lanes) {
       byLane.set(lane, new Set([lane.tasks, lane.delayed, lane.events, lane.index, lane.counters]))
     }
-    for (const [id, { lane, code }] of this.#kept) {
+    const owners = new Map<string, string[]>()
+    for (const [id, { lane, code, realm, endedAt }] of this.#kept) {
       const x = lane.executions + id
+      if (realm !== undefined && endedAt === undefined) owners.set(realm, [...(owners.get(realm) ?? []), `x.${id}`])
       const keys = byLane.get(lane)
       for (const suffix of ['', ':p', ':done', ':w', ':e', ':letters', ':k']) keys?.add(x + suffix)
       if (code !== undefined) keys?.add(code).add(`${code}:r`)
+    }
+    for (const [realm, executions] of owners) {
+      await this.deployment.call('realm_renew', [realmKey(this.namespace, realm)], [leaseMs, ...executions])
     }
     for (const keys of byLane.values()) {
       const all = [...keys]

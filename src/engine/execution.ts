@@ -150,7 +150,8 @@ export interface ExecutionEngine {
   readonly known: ReadonlyMap<object, string>
   /** What it submits ends when it is closed: its workers are its own. */
   readonly endsWithClient: boolean
-  newId(): string
+  /** @param realm of an execution in a realm */
+  newId(realm?: boolean): string
   /** Writes an input block of an execution that is not submitted yet. */
   upload(execution: string, index: number): BlockWriter
   submit(submission: Submission, options?: SubmitOptions): Promise<ExecutionHandle>

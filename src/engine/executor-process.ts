@@ -1,21 +1,25 @@
 // A supervisor's view of one executor: starting it, giving it tasks, watching time and memory, and what it left behind when
 // it died.
 import { fork, type ChildProcess } from 'node:child_process'
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, unlinkSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync, rmSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Death, DeathCode } from './attempts.ts'
 import { readLastWords, readPosition } from './executor/position.ts'
 import type { ExecutorSetup, FromExecutor, TaskMessage, TaskOutcome } from './protocol.ts'
+import { residentBytes } from './realm-watch.ts'
 
 /** V8's default makes decoding of records three times slower. */
 const youngGenerationMb = 64
+const mib = 1024 * 1024
 
 export interface ExecutorEvents {
   ended(entry: string, outcome: TaskOutcome): void
   /** The process is gone; `death` says why, as far as that can be known. */
   died(task: TaskMessage | undefined, maxAttempts: number, death: Death): void
   log(level: (FromExecutor & { type: 'log' })['level'], text: string): void
+  /** It is about to be killed for the memory that it uses. */
+  overMemory(bytes: number): void
 }
 
 interface Limits {
@@ -32,6 +36,10 @@ function entryPoint(): string {
 
 export class ExecutorProcess {
   readonly scratch: string
+  /** Key of the pool that it is of. */
+  readonly pool: string
+  /** Realms that it has loaded. */
+  readonly realms = new Set<string>()
   task: TaskMessage | undefined
   #child: ChildProcess | undefined
   readonly #events: ExecutorEvents
@@ -48,9 +56,11 @@ export class ExecutorProcess {
     setup: Omit<ExecutorSetup, 'type' | 'scratch'>,
     scratch: string,
     memoryMb: number,
+    pool: string,
     events: ExecutorEvents,
   ) {
     this.scratch = scratch
+    this.pool = pool
     this.#events = events
     this.#memoryMb = memoryMb
     mkdirSync(scratch, { recursive: true, mode: 0o700 })
@@ -58,7 +68,7 @@ export class ExecutorProcess {
     this.#positionFile = openSync(path, 'w+', 0o600)
     unlinkSync(path)
     const child = fork(entryPoint(), [], {
-      execArgv: [`--max-semi-space-size=${youngGenerationMb}`],
+      execArgv: [`--max-semi-space-size=${Math.min(youngGenerationMb, Math.ceil(memoryMb / 16))}`],
       serialization: 'advanced',
       // The position file is descriptor 4, as the executor expects.
       stdio: ['ignore', 'inherit', 'inherit', 'ipc', this.#positionFile],
@@ -106,6 +116,11 @@ export class ExecutorProcess {
     if (this.#child?.connected) this.#child.send({ type: 'forget', execution })
   }
 
+  unload(realm: string): void {
+    this.realms.delete(realm)
+    if (this.#child?.connected) this.#child.send({ type: 'unload', realm })
+  }
+
   /** Kills it where its task is over a limit. Called ten times a second. */
   watch(): void {
     if (!this.task || this.#child?.pid === undefined || this.#killedFor) return
@@ -116,9 +131,10 @@ export class ExecutorProcess {
       return
     }
     const most = limits && limits.memoryMb > 0 ? Math.min(limits.memoryMb, this.#memoryMb) : this.#memoryMb
-    const used = residentMb(this.#child.pid)
-    if (used !== undefined && used > most) {
-      this.#kill('EXECUTION_MEMORY', `the executor used ${Math.round(used)} MiB; its limit is ${most} MiB`)
+    const used = residentBytes(this.#child.pid)
+    if (used !== undefined && used > most * mib) {
+      this.#events.overMemory(used)
+      this.#kill('EXECUTION_MEMORY', `the executor used ${Math.round(used / mib)} MiB; its limit is ${most} MiB`)
     }
   }
 
@@ -170,15 +186,5 @@ export class ExecutorProcess {
     const force = setTimeout(() => child.kill('SIGKILL'), graceMs)
     await this.#exited
     clearTimeout(force)
-  }
-}
-
-/** Resident memory of a process in MiB; undefined where the platform does not say. */
-function residentMb(pid: number): number | undefined {
-  try {
-    const kib = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]
-    return kib === undefined ? undefined : Number(kib) / 1024
-  } catch {
-    return undefined
   }
 }

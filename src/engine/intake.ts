@@ -56,7 +56,10 @@ export class Intake {
   async #mayRead(): Promise<void> {
     const { deployment, lane, worker } = this.#options
     const args = ['XREADGROUP', 'GROUP', 'gm', worker, 'COUNT', 1, 'STREAMS', lane.tasks, '0']
-    await deployment.command(lane.tasks, args, { signal: this.#stop.signal })
+    await deployment.command(lane.tasks, args, { signal: this.#stop.signal }).catch((error: unknown) => {
+      // A machine that stood still for a lease: the stream is made again by the next sign of life.
+      if (!/NOGROUP/.test(String(error))) throw error
+    })
   }
 
   /** Looks for delayed work in so many milliseconds. */

@@ -70,6 +70,8 @@ export type ToExecutor =
   | { readonly type: 'abort'; readonly entry: string }
   /** An execution ended: release what was loaded for it. */
   | { readonly type: 'forget'; readonly execution: string }
+  /** Nobody keeps a realm any more: release what its code has. */
+  | { readonly type: 'unload'; readonly realm: string }
   | { readonly type: 'close' }
 
 export type TaskOutcome =

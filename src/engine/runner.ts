@@ -1,6 +1,7 @@
 // What the engine asks of those above it (pipelines, matrices, ...): a runner turns one task of an execution into blocks,
 // effects and errors. The engine never looks into a program.
 import type { Argument, Deployment } from '../redis/deployment.ts'
+import type { RealmRef } from './realm.ts'
 
 /** One write command that a task asks for; applied when, and only if, the task commits. */
 export type Command = readonly [name: string, ...args: Argument[]]
@@ -147,6 +148,8 @@ export interface Submission {
   readonly stages: readonly StageSpec[]
   /** For an execution that writes: where the number of what it wrote comes from, its applied effects or its results. */
   readonly written?: WrittenBy | undefined
+  /** The realm that its code shares variables and objects with. Default: none. */
+  readonly realm?: RealmRef
   /** How many upload blocks the client wrote for it (see ExecutionEngine.upload). Default 0. */
   readonly uploads?: number
 }

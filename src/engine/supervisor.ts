@@ -16,7 +16,9 @@ import { ExecutorProcess } from './executor-process.ts'
 import { Intake, type Arrival } from './intake.ts'
 import type { LaneKeys } from './keys.ts'
 import type { Logger } from './logger.ts'
+import { poolOf, sizeOf, type Pool } from './pool.ts'
 import type { ExecutorSetup, FromExecutor, TaskMessage, TaskOutcome } from './protocol.ts'
+import { RealmWatch } from './realm-watch.ts'
 import type { Failure } from './runner.ts'
 
 const watchMs = 100
@@ -26,6 +28,8 @@ const startRetryMs = 1000
 /** Before a task that this worker cannot run is offered to others again. */
 const unableDelayMs = 250
 const laterDelayMs = 500
+/** How long an executor that is not needed any more may take to end. */
+const closeMs = 2000
 
 export interface SupervisorOptions {
   readonly deployment: Deployment
@@ -45,6 +49,7 @@ export interface SupervisorOptions {
 interface Held {
   readonly arrival: Arrival
   readonly message: TaskMessage
+  readonly pool: Pool
   readonly attempts: AttemptState
   executor?: ExecutorProcess
   /** Given back or judged: what its executor still says of it means nothing. */
@@ -60,6 +65,7 @@ export class Supervisor {
   readonly #queue: Held[] = []
   readonly #waiters: (() => void)[] = []
   readonly #ended = new Map<string, true>()
+  readonly #realms: RealmWatch
   #faultsLeft: number
   #watch: NodeJS.Timeout | undefined
   #unfollow: (() => void) | undefined
@@ -70,6 +76,13 @@ export class Supervisor {
   constructor(options: SupervisorOptions) {
     this.#options = options
     this.#faultsLeft = options.setup.fault ? (options.setup.fault.times ?? 1) : 0
+    this.#realms = new RealmWatch({
+      deployment: options.deployment,
+      namespace: options.setup.namespace,
+      worker: options.worker,
+      processes: () => this.#executors,
+      gone: (realm) => this.#unload(realm),
+    })
   }
 
   async start(): Promise<void> {
@@ -80,8 +93,10 @@ export class Supervisor {
     })
     this.#watch = setInterval(() => {
       for (const executor of this.#executors) executor.watch()
+      this.#realms.sample()
     }, watchMs)
     this.#watch.unref()
+    this.#realms.start()
     await Promise.all(this.#options.lanes.map((lane) => this.addLane(lane)))
   }
 
@@ -117,7 +132,10 @@ export class Supervisor {
   }
 
   #free(): number {
-    return this.#stopping ? 0 : this.#options.executors - this.#held.size
+    if (this.#stopping) return 0
+    let working = 0
+    for (const { pool } of this.#held.values()) if (!pool.waits) working += 1
+    return this.#options.executors - working
   }
 
   async #wanted(): Promise<number> {
@@ -146,7 +164,8 @@ export class Supervisor {
       ...(attempts.traced ? { traced: true } : {}),
     }
     // A worker that died with the task took no note of where; its death counts all the same.
-    const held: Held = { arrival, message, attempts: { ...attempts, deaths: attempts.deaths + deliveries - 1 } }
+    const state = { ...attempts, deaths: attempts.deaths + deliveries - 1 }
+    const held: Held = { arrival, message, pool: poolOf(fields), attempts: state }
     if (this.#held.get(arrival.id)) return
     this.#held.set(arrival.id, held)
     if (this.#stopping) return void this.#giveBack(held, 0)
@@ -157,27 +176,45 @@ export class Supervisor {
   }
 
   #dispatch(): void {
-    while (this.#queue.length > 0 && !this.#stopping) {
-      let executor = [...this.#executors].find(({ alive, task }) => alive && !task)
-      if (!executor) {
-        if (this.#executors.size >= this.#options.executors) return
-        executor = this.#spawn()
-      }
-      const held = this.#queue.shift() as Held
+    if (this.#stopping) return
+    // A task whose pool is full waits, and those behind it do not wait for it.
+    for (const held of [...this.#queue]) {
+      const executor = this.#executorFor(held.pool)
+      if (!executor) continue
+      this.#queue.splice(this.#queue.indexOf(held), 1)
       held.executor = executor
+      if (held.pool.realm) executor.realms.add(held.pool.realm.name)
       executor.run(held.message)
     }
   }
 
-  #spawn(): ExecutorProcess {
-    const { setup, worker, memoryMb } = this.#options
+  #executorFor(pool: Pool): ExecutorProcess | undefined {
+    const all = [...this.#executors].filter((executor) => executor.pool === pool.key)
+    const free = all.find(({ alive, task }) => alive && !task)
+    return free ?? (all.length < sizeOf(pool, this.#options.executors) ? this.#spawn(pool) : undefined)
+  }
+
+  /** Nobody keeps a realm any more: executors of its own have nothing left to do. */
+  #unload(realm: string): void {
+    for (const executor of this.#executors) {
+      if (!executor.realms.has(realm) || executor.task) continue
+      executor.unload(realm)
+      if (executor.pool !== `realm ${realm}`) continue
+      this.#executors.delete(executor)
+      void executor.close(closeMs)
+    }
+  }
+
+  #spawn(pool: Pool): ExecutorProcess {
+    const { setup, worker } = this.#options
+    const memoryMb = Math.min(this.#options.memoryMb, pool.memoryMb ?? Infinity)
     const { fault, ...plain } = setup
     const withFault = fault !== undefined && this.#faultsLeft > 0
     if (withFault) this.#faultsLeft -= 1
     const scratch = join(this.#scratch, String(this.#spawned++))
     const own = { ...plain, worker, memoryMb, ...(withFault ? { fault } : {}) }
     let ready = false
-    const executor = new ExecutorProcess(own, scratch, memoryMb, {
+    const executor = new ExecutorProcess(own, scratch, memoryMb, pool.key, {
       ended: (entry, outcome) => void this.#endedWith(entry, outcome),
       died: (task, maxAttempts, death) => {
         this.#executors.delete(executor)
@@ -189,6 +226,7 @@ export class Supervisor {
         })
       },
       log: this.#options.console,
+      overMemory: (bytes) => this.#realms.sawPeak(executor.realms, bytes),
     })
     void executor.ready.then(() => {
       ready = executor.pid !== undefined
@@ -409,6 +447,7 @@ export class Supervisor {
   async #end(): Promise<void> {
     clearInterval(this.#watch)
     this.#unfollow?.()
+    await this.#realms.stop()
     await Promise.all([...this.#intakes.values()].map((intake) => intake.close()))
     await Promise.allSettled([...this.#intakes.values()].map((intake) => intake.leave()))
     rmSync(this.#scratch, { recursive: true, force: true })

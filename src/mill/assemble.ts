@@ -41,6 +41,7 @@ export interface MillParts {
   readonly config: Config
   readonly logger: Logger
   readonly known: Map<object, string>
+  readonly leaseMs: number
 }
 
 export async function assemble(options: MillOptions): Promise<MillParts> {
@@ -111,7 +112,7 @@ async function connected(
   const service = worker && (await serveTriggers(worker.name, serving))
   const kernels = worker && serveKernels(worker.name, serving, config.jobs.keepMs)
   const redis = userRedis(deployment)
-  return { deployment, engine, events, worker, service, kernels, blocks, redis, config, logger, known }
+  return { deployment, engine, events, worker, service, kernels, blocks, redis, config, logger, known, leaseMs }
 }
 
 /** Local workers share a directory with their client; remote ones do if the configuration names one. */

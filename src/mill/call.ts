@@ -6,7 +6,7 @@ import type { EngineClient } from '../engine/client.ts'
 import type { ExecutionProfile, ExecutionStatus, SubmitOptions } from '../engine/execution.ts'
 import { ExecutionError, PlanError } from '../errors.ts'
 import { RunningExecution } from '../pipeline/execution.ts'
-import { checkSubmitOptions } from '../pipeline/run.ts'
+import { checkSubmitOptions, type LaunchRealm } from '../pipeline/run.ts'
 
 /** A submitted function call. */
 export interface CallExecution<R> {
@@ -29,6 +29,7 @@ export async function submitCall<R>(
   fn: unknown,
   args: readonly unknown[],
   options: SubmitOptions,
+  realm?: LaunchRealm,
 ): Promise<CallExecution<R>> {
   if (typeof fn !== 'function') {
     throw new PlanError('PLAN_OPTION', `submit: expected a function, got ${typeof fn}`)
@@ -39,14 +40,21 @@ export async function submitCall<R>(
   const roots = [fn, ...args].map((value) => ({ value, label }))
   const secret = engine.secret === undefined ? {} : { secret: engine.secret }
   const program: CallProgram = { stack: site.stack }
+  const code = captureCode(roots, {
+    known: engine.known,
+    ...secret,
+    ...(realm === undefined ? {} : { realm: realm.capture }),
+  })
+  const of = await realm?.own()
   const handle = await engine.submit(
     {
       kind: 'call',
       program: new TextEncoder().encode(JSON.stringify(program)),
-      code: captureCode(roots, { known: engine.known, ...secret }),
+      code,
+      ...(of === undefined ? {} : { realm: of }),
       stages: [{ tasks: 1, partitions: 1, inputs: [] }],
     },
-    options,
+    of === undefined ? options : { ...options, id: options.id ?? engine.newId(true) },
   )
   const running = new RunningExecution<R>(handle)
   return {

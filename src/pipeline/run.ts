@@ -1,6 +1,7 @@
 // Submits a pipeline: splits, stages, captured code, one call of the engine.
 import type { BlockWriter } from '../blocks/store.ts'
 import { captureCode } from '../code/capture.ts'
+import type { CaptureRealm } from '../code/realm.ts'
 import {
   throwIfAborted,
   type ExecutionEngine,
@@ -8,6 +9,7 @@ import {
   type ExecutionStatus,
   type SubmitOptions,
 } from '../engine/execution.ts'
+import type { RealmRef } from '../engine/realm.ts'
 import { GearmillError, type RecordError } from '../errors.ts'
 import type { Splits } from './define.ts'
 import { Execution } from './execution.ts'
@@ -18,6 +20,13 @@ import { type Description, type StagedPlan, readersOf, specsOf, stagesOf } from 
 import { encodeProgram } from './program.ts'
 import type { RegisterOptions, Trigger } from './trigger.ts'
 
+/** A realm that pipelines are made from. */
+export interface LaunchRealm {
+  readonly capture: CaptureRealm
+  /** Keeps the realm; to be awaited before anything is submitted. */
+  own(): Promise<RealmRef>
+}
+
 /** What pipelines need of the mill that they were made from. */
 export interface Launcher {
   readonly engine: ExecutionEngine
@@ -25,6 +34,8 @@ export interface Launcher {
   readonly secret?: string | undefined
   /** What stands for the models of executors in what is shipped. */
   readonly models?: object
+  /** What pipelines share code with. */
+  readonly realm?: LaunchRealm | undefined
   /** Keeps a pipeline as a trigger. */
   readonly register?: (description: Description, options: RegisterOptions) => Promise<Trigger>
 }
@@ -99,7 +110,7 @@ export async function start<T>(
   options: RunOptions | SkipOptions,
 ): Promise<Execution<T>> {
   const { engine } = launcher
-  const id = options.id ?? engine.newId()
+  const id = options.id ?? engine.newId(launcher.realm !== undefined)
   throwIfAborted(id, options.signal)
   // What cannot travel is refused before anything is read or sent; the functions are the same whatever the splits.
   const code = captured(stagesOf(description), launcher)
@@ -109,6 +120,7 @@ export async function start<T>(
   })
   const staged = stagesOf(description, splits)
   const { onProgress, onError: _, ...submitting } = options as Partial<SkipOptions>
+  const realm = await launcher.realm?.own()
   const sink = description.sink?.call
   const end = sink?.definition.begin?.(sink.options, id)
   const submission = {
@@ -116,6 +128,7 @@ export async function start<T>(
     program: encodeProgram({ strict: !isSkip(options), stages: staged.stages }),
     ...(code === undefined ? {} : { code }),
     stages: specsOf(staged.stages),
+    ...(realm === undefined ? {} : { realm }),
     uploads: splits.reduce((sum, { uploads = 0 }) => sum + uploads, 0),
     written: staged.written,
   }
@@ -132,11 +145,15 @@ export async function start<T>(
 
 function captured(
   { functions, labels }: StagedPlan,
-  { engine, secret }: Launcher,
+  { engine, secret, realm }: Launcher,
 ): ReturnType<typeof captureCode> | undefined {
   if (functions.length === 0) return undefined
   const roots = functions.map((value, i) => ({ value, label: labels[i] as string }))
-  return captureCode(roots, { known: engine.known, ...(secret === undefined ? {} : { secret }) })
+  return captureCode(roots, {
+    known: engine.known,
+    ...(secret === undefined ? {} : { secret }),
+    ...(realm === undefined ? {} : { realm: realm.capture }),
+  })
 }
 
 /** Remote work may go on without this client: it then puts away what it made itself. */

@@ -1,6 +1,7 @@
 // Commands: functions that any client of the server can call.
 import { callSite } from '../pipeline/site.ts'
 import type { StepProgram } from '../pipeline/program.ts'
+import type { LaunchRealm } from '../pipeline/run.ts'
 import type { RegisterOptions, Trigger } from '../pipeline/trigger.ts'
 import { TriggerError, catalogue, type ErrorCode } from '../errors.ts'
 import { itemsOf, textOf } from '../redis/replies.ts'
@@ -28,13 +29,15 @@ export class CommandBuilder<A extends readonly string[], R> {
   readonly #f: (...args: A) => R
   readonly #triggers: Triggers
   readonly #calls: Calls
+  readonly #realm: LaunchRealm | undefined
   readonly #site = callSite()
 
-  constructor(name: string, f: (...args: A) => R, triggers: Triggers, calls: Calls) {
+  constructor(name: string, f: (...args: A) => R, triggers: Triggers, calls: Calls, realm?: LaunchRealm) {
     this.#name = name
     this.#f = f
     this.#triggers = triggers
     this.#calls = calls
+    this.#realm = realm
   }
 
   /** Keeps it in Redis: any worker answers. */
@@ -50,6 +53,7 @@ export class CommandBuilder<A extends readonly string[], R> {
       source: { kind: 'command' },
       program: Buffer.from(JSON.stringify(call)),
       functions: [{ value: this.#f, label: text }],
+      realm: this.#realm,
     })
     return new RegisteredCommand<A, Awaited<R>>(this.#name, this.#calls)
   }

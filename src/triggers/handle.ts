@@ -97,6 +97,8 @@ export class RegisteredTrigger implements Trigger {
       const all = [home.fences, home.counters, home.retries, home.due, home.letters, home.outboxes]
       await deployment.command(home.fences, ['UNLINK', ...all])
     }
+    const realm = fields.get('realmkey') ?? ''
+    if (realm !== '') await deployment.call('realm_leave', [realm], [`t.${this.name}`])
     const own = [this.#key, keys.homes(this.name), keys.internal(this.name), keys.marks(this.name)]
     const stored = [fields.get('program') ?? '', fields.get('code') ?? ''].filter((key) => key !== '')
     await deployment.command(this.#key, ['UNLINK', ...own, ...stored])

@@ -1,18 +1,22 @@
 // A service's view of one host: starting it, telling it what to run, watching time and memory, and what ran when it died.
 import { fork, type ChildProcess } from 'node:child_process'
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, unlinkSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync, rmSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { residentBytes } from '../engine/realm-watch.ts'
 import type { Failure } from '../engine/runner.ts'
 import { readRunning } from './position.ts'
 import type { FromHost, HostSetup, Running, ToHost } from './protocol.ts'
 
 const youngGenerationMb = 64
+const mib = 1024 * 1024
 
 export interface HostEvents {
   heard(message: FromHost): void
   /** It is gone, and not because it was told to: these ran, for this reason. */
   died(running: readonly Running[], failure: Failure): void
+  /** It is about to be killed for the memory that it uses. */
+  overMemory(bytes: number): void
 }
 
 // Always compiled JavaScript: a child of a process that runs the sources has no loader for them.
@@ -30,11 +34,23 @@ export class HostProcess {
   readonly #exited: Promise<void>
   #killedFor: { code: 'EXECUTION_TIMEOUT' | 'EXECUTION_MEMORY'; message: string; late?: string } | undefined
   #closing = false
+  /** Realms that it has loaded. */
+  readonly realms = new Set<string>()
   gone = false
+  /** The realm that it is for, where that has hosts of its own. */
+  readonly isolated: string | undefined
   /** It came up and took orders. */
   wasReady = false
 
-  constructor(setup: Omit<HostSetup, 'type' | 'scratch'>, scratch: string, memoryMb: number, events: HostEvents) {
+  constructor(
+    setup: Omit<HostSetup, 'type' | 'scratch'>,
+    scratch: string,
+    memoryMb: number,
+    isolated: string | undefined,
+    events: HostEvents,
+  ) {
+    this.isolated = isolated
+
     this.#events = events
     this.#scratch = scratch
     this.#memoryMb = memoryMb
@@ -43,7 +59,7 @@ export class HostProcess {
     this.#positionFile = openSync(path, 'w+', 0o600)
     unlinkSync(path)
     const child = fork(entryPoint(), [], {
-      execArgv: [`--max-semi-space-size=${youngGenerationMb}`],
+      execArgv: [`--max-semi-space-size=${Math.min(youngGenerationMb, Math.ceil(memoryMb / 16))}`],
       serialization: 'advanced',
       stdio: ['ignore', 'inherit', 'inherit', 'ipc', this.#positionFile],
       // A debugger or coverage tool of the client is not meant for its hosts.
@@ -80,12 +96,13 @@ export class HostProcess {
     const late = readRunning(this.#positionFile).find(
       ({ since, timeoutMs }) => timeoutMs > 0 && now - since > timeoutMs,
     )
-    const used = residentMb(pid)
+    const used = residentBytes(pid)
     if (late !== undefined) {
       const message = `not done within ${late.timeoutMs} ms`
       this.#killedFor = { code: 'EXECUTION_TIMEOUT', message, late: late.id }
-    } else if (used !== undefined && used > this.#memoryMb) {
-      const message = `the process used ${Math.round(used)} MiB; its limit is ${this.#memoryMb} MiB`
+    } else if (used !== undefined && used > this.#memoryMb * mib) {
+      this.#events.overMemory(used)
+      const message = `the process used ${Math.round(used / mib)} MiB; its limit is ${this.#memoryMb} MiB`
       this.#killedFor = { code: 'EXECUTION_MEMORY', message }
     } else return
     this.#child.kill('SIGKILL')
@@ -111,15 +128,5 @@ export class HostProcess {
     const force = setTimeout(() => this.#child.kill('SIGKILL'), graceMs)
     await this.#exited
     clearTimeout(force)
-  }
-}
-
-/** Resident memory of a process in MiB; undefined where the platform does not say. */
-function residentMb(pid: number): number | undefined {
-  try {
-    const kib = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]
-    return kib === undefined ? undefined : Number(kib) / 1024
-  } catch {
-    return undefined
   }
 }

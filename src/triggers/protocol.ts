@@ -2,6 +2,9 @@
 import type { FromExecutor } from '../engine/protocol.ts'
 import type { Failure } from '../engine/runner.ts'
 
+/** As whose processes hosts are reported, beside the worker's executors. */
+export const realmWorker = (worker: string): string => `${worker}.triggers`
+
 export interface HostSetup {
   readonly type: 'setup'
   readonly url: string
@@ -46,6 +49,8 @@ export type ToHost =
   | { readonly type: 'stop'; readonly id: string }
   /** Look for retries, outboxes and new streams of a trigger. */
   | { readonly type: 'poke'; readonly name: string }
+  /** Nobody keeps a realm any more. */
+  | { readonly type: 'unload'; readonly realm: string }
   | { readonly type: 'close' }
 
 export type FromHost =

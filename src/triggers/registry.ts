@@ -4,11 +4,13 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { captureCode } from '../code/capture.ts'
 import type { ExecutionEngine } from '../engine/execution.ts'
 import { writeLarge } from '../engine/large-values.ts'
+import { realmFields } from '../engine/realm.ts'
 import { PlanError, TriggerError } from '../errors.ts'
 import { refuse } from '../pipeline/options.ts'
 import type { KeyEventsOptions, ScheduleOptions } from '../pipeline/readers/events.ts'
 import { stagesOf, type Description } from '../pipeline/plan.ts'
 import { encodeProgram, type StageProgram } from '../pipeline/program.ts'
+import type { LaunchRealm } from '../pipeline/run.ts'
 import type { RegisterOptions, Trigger, TriggerKind, TriggerStatus } from '../pipeline/trigger.ts'
 import { itemsOf, numberOf, textMapOf, textOf } from '../redis/replies.ts'
 import { findStreams } from './host/streams.ts'
@@ -40,6 +42,7 @@ export interface Registration {
   readonly source: SourceDescription
   readonly program: Uint8Array
   readonly functions: readonly { readonly value: unknown; readonly label: string }[]
+  readonly realm?: LaunchRealm | undefined
 }
 
 /** `mill.triggers`: the triggers of the deployment, whoever registered them. */
@@ -72,12 +75,13 @@ export class Triggers {
   }
 
   /** Registers a pipeline: what `pipeline.register(options)` does. */
-  async registerPipeline(description: Description, options: RegisterOptions): Promise<Trigger> {
+  async registerPipeline(description: Description, options: RegisterOptions, realm?: LaunchRealm): Promise<Trigger> {
     const { name, options: given } = description.reader
     const { stages, functions, labels } = stagesOf(description)
     checkWindow(stages, options)
     const registration = {
       options,
+      realm,
       program: encodeProgram({ strict: true, stages }),
       functions: functions.map((value, i) => ({ value, label: labels[i] as string })),
     }
@@ -120,7 +124,7 @@ export class Triggers {
   }
 
   /** Stores a trigger, or replaces the one of its name. */
-  async register({ kind, options, source, program, functions }: Registration): Promise<Trigger> {
+  async register({ kind, options, source, program, functions, realm }: Registration): Promise<Trigger> {
     const { engine, secret, timeoutMs } = this.#options
     const { deployment } = engine
     const { name, version, trigger } = checkRegister(kind, options, timeoutMs)
@@ -128,7 +132,12 @@ export class Triggers {
     const code =
       functions.length === 0
         ? undefined
-        : captureCode(functions, { known: engine.known, ...(secret === undefined ? {} : { secret }) })
+        : captureCode(functions, {
+            known: engine.known,
+            ...(secret === undefined ? {} : { secret }),
+            ...(realm === undefined ? {} : { realm: realm.capture }),
+          })
+    const realmed = realmFields(engine.namespace, await realm?.own())
     const revision = randomBytes(8).toString('hex')
     const keys = this.#keys
     const programKey = keys.program(name, revision)
@@ -142,7 +151,7 @@ export class Triggers {
         await deployment.call(
           'trigger_put',
           [keys.registry, keys.trigger(name), keys.events, programKey, codeKey],
-          [name, kind, version, revision, seats, JSON.stringify(trigger), JSON.stringify(source)],
+          [name, kind, version, revision, seats, JSON.stringify(trigger), JSON.stringify(source), ...realmed],
         ),
       )
       const status = numberOf(reply[0])

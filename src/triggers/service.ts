@@ -10,12 +10,14 @@ import { temporaryDirectory } from '../blocks/temporary-directory.ts'
 import { pause } from '../engine/events.ts'
 import type { Logger } from '../engine/logger.ts'
 import type { FromExecutor } from '../engine/protocol.ts'
+import { realmOf, type RealmRef } from '../engine/realm.ts'
+import { RealmWatch } from '../engine/realm-watch.ts'
 import type { Failure } from '../engine/runner.ts'
 import type { BlockingConnection, Deployment } from '../redis/deployment.ts'
 import { itemsOf, numberOf, streamEntriesOf, streamEntryOf, textOf } from '../redis/replies.ts'
 import { HostProcess } from './host-process.ts'
 import { tapName, triggerKeys, type TriggerKeys } from './keys.ts'
-import type { Culprit, FromHost, HostSetup, Running, Suspects } from './protocol.ts'
+import { realmWorker, type Culprit, type FromHost, type HostSetup, type Running, type Suspects } from './protocol.ts'
 
 const watchMs = 100
 const blockMs = 5000
@@ -24,6 +26,8 @@ const retryMs = 200
 const restartMs = 500
 const longestRestartMs = 30_000
 const mostSuspects = 16
+/** How long a host that is not needed any more may take to end, in milliseconds. */
+const closeMs = 2000
 
 export interface TriggerServiceOptions {
   readonly deployment: Deployment
@@ -71,6 +75,7 @@ export class TriggerService {
   readonly #loops: Promise<void>[] = []
   readonly #idle: (() => void)[] = []
   #tapHost: HostProcess | undefined
+  readonly #realms: RealmWatch
   #scratch = ''
   #spawned = 0
   #watch: NodeJS.Timeout | undefined
@@ -81,13 +86,22 @@ export class TriggerService {
   constructor(options: TriggerServiceOptions) {
     this.#options = options
     this.#keys = triggerKeys(options.namespace)
+    this.#realms = new RealmWatch({
+      deployment: options.deployment,
+      namespace: options.namespace,
+      worker: realmWorker(options.worker),
+      processes: () => this.#hosts,
+      gone: (realm) => this.#unload(realm),
+    })
   }
 
   async start(): Promise<void> {
     this.#watch = setInterval(() => {
       for (const host of this.#hosts) host.watch()
+      this.#realms.sample()
     }, watchMs)
     this.#watch.unref()
+    this.#realms.start()
     const { deployment } = this.#options
     const { events } = this.#keys
     const last = itemsOf(await deployment.command(events, ['XREVRANGE', events, '+', '-', 'COUNT', 1]))[0]
@@ -211,9 +225,11 @@ export class TriggerService {
       setTimeout(() => this.nudge(), wait).unref()
       return
     }
-    const host = await this.#hostFor(granted.name)
-    this.#running.set(id, { granted, host, stopping: false })
     const { name, seat, fence, revision } = granted
+    const realm = await this.#realmOf(name)
+    const host = await this.#hostFor(name, seat, realm)
+    if (realm !== undefined) host.realms.add(realm.name)
+    this.#running.set(id, { granted, host, stopping: false })
     const { suspects = [], culprits = [] } = past ?? {}
     host.send({ type: 'start', id, order: { name, seat, fence, revision, suspects, culprits } })
   }
@@ -224,33 +240,59 @@ export class TriggerService {
     held.host.send({ type: 'stop', id })
   }
 
-  /** Taps have a process of their own, so that no user code ends or delays it. */
-  async #hostFor(name: string): Promise<HostProcess> {
-    if (name === tapName) return (this.#tapHost ??= await this.#spawn())
-    const hosts = [...this.#hosts].filter((host) => host !== this.#tapHost)
+  async #realmOf(name: string): Promise<RealmRef | undefined> {
+    if (name === tapName) return undefined
+    const key = this.#keys.trigger(name)
+    return realmOf(textOf(await this.#options.deployment.command(key, ['HGET', key, 'realm'])))
+  }
+
+  /**
+   * Taps have a process of their own, so that no user code ends or delays it. Triggers of one realm share one, but for further
+   * seats of a trigger: those are there to run beside it.
+   */
+  async #hostFor(name: string, seat: number, realm: RealmRef | undefined): Promise<HostProcess> {
+    if (name === tapName) return (this.#tapHost ??= await this.#spawn(undefined))
+    const isolated = realm?.memoryMb === undefined ? undefined : realm.name
+    const hosts = [...this.#hosts].filter((host) => host !== this.#tapHost && host.isolated === isolated)
+    const same = realm && seat === 0 ? hosts.find((host) => host.realms.has(realm.name)) : undefined
+    if (same !== undefined) return same
     const [best] = hosts.sort((a, b) => this.#loadOf(a) - this.#loadOf(b))
     if (best !== undefined && (this.#loadOf(best) === 0 || hosts.length >= this.#options.hosts)) return best
-    return this.#spawn()
+    return this.#spawn(realm)
   }
 
   #loadOf(host: HostProcess): number {
     return [...this.#running.values()].filter((seat) => seat.host === host).length
   }
 
-  async #spawn(): Promise<HostProcess> {
+  async #spawn(realm: RealmRef | undefined): Promise<HostProcess> {
     if (this.#scratch === '') this.#scratch = await temporaryDirectory('scratch')
-    const { deployment, namespace, worker, setup, memoryMb } = this.#options
+    const { deployment, namespace, worker, setup } = this.#options
+    const memoryMb = Math.min(this.#options.memoryMb, realm?.memoryMb ?? Infinity)
     const host = new HostProcess(
       { url: deployment.url, namespace, worker, ...setup },
       join(this.#scratch, `trigger-${this.#spawned++}`),
       memoryMb,
+      realm?.memoryMb === undefined ? undefined : realm.name,
       {
         heard: (message) => void this.#heard(message),
         died: (running, failure) => void this.#died(host, running, failure),
+        overMemory: (bytes) => this.#realms.sawPeak(host.realms, bytes),
       },
     )
     this.#hosts.add(host)
     return host
+  }
+
+  /** Nobody keeps a realm any more: no trigger of it is left. */
+  #unload(realm: string): void {
+    for (const host of this.#hosts) {
+      if (!host.realms.delete(realm)) continue
+      host.send({ type: 'unload', realm })
+      if (host.isolated !== realm || [...this.#running.values()].some((seat) => seat.host === host)) continue
+      this.#hosts.delete(host)
+      void host.close(closeMs)
+    }
   }
 
   async #heard(message: FromHost): Promise<void> {
@@ -277,7 +319,7 @@ export class TriggerService {
     if (held.host === this.#tapHost && this.#loadOf(held.host) === 0) {
       this.#tapHost = undefined
       this.#hosts.delete(held.host)
-      this.#loops.push(held.host.close(2000))
+      this.#loops.push(held.host.close(closeMs))
     }
     this.#tellIdle()
     await this.#look()
@@ -355,7 +397,9 @@ export class TriggerService {
     clearInterval(this.#watch)
     this.#stop.abort()
     const left = [...this.#running.values()].map(({ granted }) => granted)
-    await Promise.all([...this.#hosts].map((host) => host.close(left.length > 0 ? 0 : 2000)))
+    await Promise.all([...this.#hosts].map((host) => host.close(left.length > 0 ? 0 : closeMs)))
+    this.#hosts.clear()
+    await this.#realms.stop()
     await this.#release(left, true)
     await Promise.all(this.#loops)
     if (this.#scratch !== '') rmSync(this.#scratch, { recursive: true, force: true })

@@ -22,6 +22,7 @@ import { Outbox, type OutboxPlace, type TaskCounts } from './outbox.ts'
 import { endWithParent } from './parent-watch.ts'
 import { PositionWriter } from './position.ts'
 import { Programs, runIdOf, type ExecutionFacts } from './programs.ts'
+import { LoadedRealms } from './realms.ts'
 import { lingerMs, StrayErrors } from './stray-errors.ts'
 import { RunningTask } from './task.ts'
 import { takeTally } from './tally.ts'
@@ -65,6 +66,7 @@ class Executor {
   readonly #blocks: BlockStore
   readonly #effects: EffectCatalogue
   readonly #programs: Programs
+  readonly #realms: LoadedRealms
   readonly #position = new PositionWriter()
   readonly #stray = new StrayErrors(this.#position, () => this.#current?.entry)
   readonly #lanes = new Map<string, LaneKeys>()
@@ -77,12 +79,14 @@ class Executor {
     this.#fault = setup.fault
     this.#blocks = openBlocks(setup.blocks, deployment, setup.namespace)
     this.#effects = new EffectCatalogue(deployment)
+    this.#realms = new LoadedRealms(deployment, setup.namespace, setup.worker)
     this.#programs = new Programs({
       deployment,
       modules: setup.modules,
       environment: environmentOf(setup, deployment),
       base: setup.base,
       secret: setup.secret,
+      realms: this.#realms,
       known: () => this.#makeKnown(),
     })
     this.#stray.listen()
@@ -313,6 +317,10 @@ class Executor {
     void this.#programs.forget(execution)
   }
 
+  unload(realm: string): void {
+    this.#realms.unload(realm)
+  }
+
   async close(): Promise<void> {
     await this.#programs.close()
     await this.#blocks.close()
@@ -367,6 +375,9 @@ async function start(): Promise<void> {
           break
         case 'forget':
           ready.forget(message.execution)
+          break
+        case 'unload':
+          ready.unload(message.realm)
           break
         case 'close':
           void ready.close().finally(() => process.exit(0))

@@ -5,8 +5,10 @@ import type { Deployment } from '../../redis/deployment.ts'
 import { itemsOf, pairsOf, textMapOf, textOf } from '../../redis/replies.ts'
 import { attemptToken, type LaneKeys } from '../keys.ts'
 import type { Modules } from '../protocol.ts'
+import { realmOf, type RealmRef } from '../realm.ts'
 import type { Environment, RunnerFactory, TaskRunner } from '../runner.ts'
 import { readLarge } from '../large-values.ts'
+import type { LoadedRealms } from './realms.ts'
 
 export interface ExecutionFacts {
   readonly id: string
@@ -14,6 +16,7 @@ export interface ExecutionFacts {
   readonly created: string
   readonly kind: string
   readonly code: string
+  readonly realm: RealmRef | undefined
   readonly timeoutMs: number
   readonly memoryMb: number
   readonly maxAttempts: number
@@ -55,6 +58,7 @@ export class Programs {
   readonly #environment: Environment
   readonly #base: string
   readonly #secret: string | undefined
+  readonly #realms: LoadedRealms
   readonly #loaded = new Map<string, Loaded>()
   #known: Promise<ReadonlyMap<string, unknown>> | undefined
   readonly #makeKnown: () => Promise<ReadonlyMap<string, unknown>>
@@ -65,6 +69,7 @@ export class Programs {
     readonly environment: Environment
     readonly base: string
     readonly secret: string | undefined
+    readonly realms: LoadedRealms
     readonly known: () => Promise<ReadonlyMap<string, unknown>>
   }) {
     this.#deployment = options.deployment
@@ -72,6 +77,7 @@ export class Programs {
     this.#environment = options.environment
     this.#base = options.base
     this.#secret = options.secret
+    this.#realms = options.realms
     this.#makeKnown = options.known
   }
 
@@ -110,6 +116,7 @@ export class Programs {
       created: fields.get('created') ?? '',
       kind: fields.get('kind') ?? '',
       code: fields.get('code') ?? '',
+      realm: realmOf(fields.get('realm')),
       timeoutMs: number('timeout'),
       memoryMb: number('memory'),
       maxAttempts: number('max'),
@@ -150,8 +157,9 @@ export class Programs {
     if (bytes.length === 0) throw new GearmillError('CAPTURE_LOAD', `the code of execution ${facts.id} is missing`)
     this.#known ??= this.#makeKnown()
     const { loadCode } = await import('../../code/load.ts')
+    const [known, realm] = await Promise.all([this.#known, facts.realm && this.#realms.state(facts.realm)])
     const secret = this.#secret === undefined ? {} : { secret: this.#secret }
-    return loadCode(bytes, { known: await this.#known, base: this.#base, ...secret })
+    return loadCode(bytes, { known, base: this.#base, ...secret, ...(realm ? { realm } : {}) })
   }
 
   /** The attempt of a task of an earlier stage whose blocks count. Only attempts other than the first are stored. */

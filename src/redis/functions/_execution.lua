@@ -72,9 +72,29 @@ local function window_of(x, tasks)
   return window * number_of(x, 'boost')
 end
 
+-- Adds a task to the stream. `r` names its realm and `k` its kind, where workers must know them before they choose an executor.
+local function add_task(x, tasks, stage, task, epoch, attempt, attempts)
+  local fields = { 'x', '', 's', stage, 't', task, 'e', epoch, 'a', attempt }
+  local facts = redis.call('HMGET', x, 'id', 'kind', 'realm')
+  fields[2] = facts[1]
+  if attempts then
+    fields[#fields + 1] = 'c'
+    fields[#fields + 1] = attempts
+  end
+  if facts[2] == 'script' then
+    fields[#fields + 1] = 'k'
+    fields[#fields + 1] = facts[2]
+  end
+  if facts[3] and facts[3] ~= '' then
+    fields[#fields + 1] = 'r'
+    fields[#fields + 1] = facts[3]
+  end
+  redis.call('XADD', tasks, '*', unpack(fields))
+end
+
 -- Lets tasks of the current stage in until the window is full. Work: at most 64 tasks a call.
 local function admit(x, tasks)
-  local state = redis.call('HMGET', x, 'stage', 'next', 'open', 'epoch', 'rebuild', 'id')
+  local state = redis.call('HMGET', x, 'stage', 'next', 'open', 'epoch', 'rebuild')
   local stage, next, open = tonumber(state[1]), tonumber(state[2]), tonumber(state[3])
   local count = number_of(x, 'c' .. stage)
   local window = window_of(x, tasks)
@@ -91,7 +111,7 @@ local function admit(x, tasks)
       next = free < 0 and count or free - base
     end
     if next < count then
-      redis.call('XADD', tasks, '*', 'x', state[6], 's', stage, 't', next, 'e', state[4], 'a', 1)
+      add_task(x, tasks, stage, next, state[4], 1)
       next = next + 1
       open = open + 1
       admitted = admitted + 1
@@ -134,7 +154,7 @@ end
 
 local function finish(x, events, state, failure)
   local now = now_ms()
-  local fields = redis.call('HMGET', x, 'id', 'ttl', 'code', 'index', 'lease', 'tasks')
+  local fields = redis.call('HMGET', x, 'id', 'ttl', 'code', 'index', 'lease', 'tasks', 'realmkey')
   local ttl, lease = tonumber(fields[2]), tonumber(fields[5])
   if lease > 0 then
     ttl = lease
@@ -157,6 +177,9 @@ local function finish(x, events, state, failure)
     if redis.call('EXISTS', fields[3] .. ':r') == 0 then
       redis.call('PEXPIRE', fields[3], ttl)
     end
+  end
+  if fields[7] and fields[7] ~= '' then
+    gearmill.leave_realm(fields[7], 'x.' .. fields[1])
   end
   -- Of local work the client keeps the keys alive, so it is listed for as long as any other.
   redis.call('ZADD', fields[4], now + tonumber(fields[2]), fields[1])

@@ -17,7 +17,7 @@ local function due(keys, args)
       local task = cjson.decode(member)
       if redis.call('HGET', args[1] .. task.x, 'state') == 'running' then
         open_stream(args[1] .. task.x, tasks)
-        redis.call('XADD', tasks, '*', 'x', task.x, 's', task.s, 't', task.t, 'e', task.e, 'a', task.a, 'c', task.c)
+        add_task(args[1] .. task.x, tasks, task.s, task.t, task.e, task.a, task.c)
       end
     end
   end

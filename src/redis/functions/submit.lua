@@ -2,7 +2,7 @@
 -- Keys: x, task stream, delayed set, events, index, code ('' none).
 -- Args: id, kind, group, ttl ms after its end, lease ms (0: remote), window, delay ms, timeout ms, max attempts,
 --       memory MiB, max errors (-1: any), uploads, factor of the window, name/value pairs: stage table c<k> p<k> i<k>, stages,
---       by (where the number of what was written comes from).
+--       by (where the number of what was written comes from), realm (JSON) and realmkey.
 -- Returns 1; 0 where the execution exists already; -1 where its program or code expired before. Work: one window of tasks.
 local function submit(keys, args)
   local x, tasks, delayed, events, index, code = keys[1], keys[2], keys[3], keys[4], keys[5], keys[6]
@@ -20,6 +20,10 @@ local function submit(keys, args)
     'run', string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') or '')
   for i = 14, #args, 2 do
     redis.call('HSET', x, args[i], args[i + 1])
+  end
+  local realm = redis.call('HMGET', x, 'realm', 'realmkey')
+  if realm[1] then
+    gearmill.own_realm(realm[2], 'x.' .. id, lease, cjson.decode(realm[1]).memoryMb or 0)
   end
   redis.call('PERSIST', x .. ':p')
   if code then

@@ -1,6 +1,8 @@
 // Loads a trigger in a host: its options, its source, its code.
 import { loadCode } from '../../code/load.ts'
+import type { LoadedRealms } from '../../engine/executor/realms.ts'
 import { readLarge } from '../../engine/large-values.ts'
+import { realmOf } from '../../engine/realm.ts'
 import type { Command, Environment } from '../../engine/runner.ts'
 import { GearmillError, TriggerError } from '../../errors.ts'
 import { decodeProgram, type StepProgram } from '../../pipeline/program.ts'
@@ -37,6 +39,7 @@ export interface LoadContext {
   readonly base: string
   readonly secret: string | undefined
   readonly known: () => Promise<ReadonlyMap<string, unknown>>
+  readonly realms: LoadedRealms
   readonly signal: AbortSignal
 }
 
@@ -89,13 +92,19 @@ export async function loadTrigger(
 
 async function functionsOf(
   fields: ReadonlyMap<string, string>,
-  { deployment, base, secret, known }: LoadContext,
+  { deployment, base, secret, known, realms }: LoadContext,
 ): Promise<readonly unknown[]> {
   const code = fields.get('code') ?? ''
   if (code === '') return []
   const bytes = await readLarge(deployment, code)
   if (bytes.length === 0) throw new GearmillError('CAPTURE_LOAD', 'the code of the trigger is missing')
-  return loadCode(bytes, { known: await known(), base, ...(secret === undefined ? {} : { secret }) })
+  const realm = realmOf(fields.get('realm'))
+  return loadCode(bytes, {
+    known: await known(),
+    base,
+    ...(secret === undefined ? {} : { secret }),
+    ...(realm === undefined ? {} : { realm: await realms.state(realm) }),
+  })
 }
 
 /** `{"ok": ...}` or `{"error": {code, message}}` in a list that whoever called waits for. */

@@ -2,11 +2,12 @@
 // know, and the fate of the process.
 import { redirectConsole } from '../../engine/executor/console.ts'
 import { endWithParent, type ParentWatch } from '../../engine/executor/parent-watch.ts'
+import { LoadedRealms } from '../../engine/executor/realms.ts'
 import { failureOf } from '../../engine/failure.ts'
 import { connectDeployment } from '../../redis/connect.ts'
 import type { Deployment } from '../../redis/deployment.ts'
 import { tapName, triggerKeys, type TriggerKeys } from '../keys.ts'
-import type { FromHost, HostSetup, SeatOrder, ToHost } from '../protocol.ts'
+import { realmWorker, type FromHost, type HostSetup, type SeatOrder, type ToHost } from '../protocol.ts'
 import { HostPosition } from '../position.ts'
 import { Gate } from './gate.ts'
 import { loadTrigger } from './load.ts'
@@ -29,12 +30,14 @@ class Host {
   readonly #position = new HostPosition()
   readonly #gate = new Gate()
   readonly #seats = new Map<string, Held>()
+  readonly #realms: LoadedRealms
   #known: Promise<ReadonlyMap<string, unknown>> | undefined
 
   constructor(setup: HostSetup, deployment: Deployment) {
     this.#setup = setup
     this.#deployment = deployment
     this.#keys = triggerKeys(setup.namespace)
+    this.#realms = new LoadedRealms(deployment, setup.namespace, realmWorker(setup.worker))
   }
 
   async #makeKnown(): Promise<ReadonlyMap<string, unknown>> {
@@ -86,6 +89,7 @@ class Host {
       base,
       secret,
       known: () => (this.#known ??= this.#makeKnown()),
+      realms: this.#realms,
       signal: abort.signal,
     })
     if (loaded === undefined || held.stopped) return
@@ -116,6 +120,10 @@ class Host {
 
   poke(name: string): void {
     for (const { order, seat } of this.#seats.values()) if ([name, tapName].includes(order.name)) seat?.poke()
+  }
+
+  unload(realm: string): void {
+    this.#realms.unload(realm)
   }
 
   async close(): Promise<void> {
@@ -157,6 +165,9 @@ function start(): void {
           break
         case 'poke':
           ready.poke(message.name)
+          break
+        case 'unload':
+          ready.unload(message.realm)
           break
         case 'close':
           void ready.close().finally(() => process.exit(0))
