@@ -2,6 +2,7 @@
 import { afterEach, expect, expectTypeOf, it } from 'vitest'
 import { connect, type Chain, type KernelError, type Mill } from '../../src/index.ts'
 import { describeTopologies, flush, until } from '../fixtures/servers.ts'
+import { store } from './store.ts'
 
 const open: Mill[] = []
 afterEach(async () => {
@@ -20,7 +21,7 @@ describeTopologies('chains', (topology) => {
     const mill = await start()
     await mill.redis.set('func0', "function func0(x) { return 'func1(\"' + x + ' 0\")' }")
     await mill.redis.set('func1', "function func1(x) { return next('func2', x + ' 1', 7).set('seen', x) }")
-    await mill.kernels.set('func2', 'function func2(x: string, n: number): unknown { return done({ x, n }) }')
+    await store(mill, 'func2', 'function func2(x: string, n: number): unknown { return done({ x, n }) }')
     const id = (await mill.redis.sendCommand(['FCALL', 'gm_start', '1', 'gm:{gm0}', 'func0', 'start'])) as string
     const reply = `gm:{gm0}:reply:${id}`
     expect(await mill.redis.sendCommand(['BLPOP', reply, '30'])).toEqual([reply, '{"ok":{"x":"start 0 1","n":7}}'])
@@ -39,7 +40,7 @@ describeTopologies('chains', (topology) => {
 
   it('starts with values of any type, and once for each id', async () => {
     const mill = await start()
-    await mill.kernels.set('echo', "function echo(...all) { return done(all).do('INCR', 'runs') }")
+    await store(mill, 'echo', "function echo(...all) { return done(all).do('INCR', 'runs') }")
     const args = ['text', 1.5, true, null, [1, ['two']], { a: { b: 'c' } }]
     const chain = await mill.kernels.start<unknown[]>('echo', ...args, undefined)
     expectTypeOf(chain).toEqualTypeOf<Chain<unknown[]>>()
@@ -65,15 +66,16 @@ describeTopologies('chains', (topology) => {
 
   it('reads inputs from keys just before the step', async () => {
     const mill = await start()
-    await mill.kernels.set('first', "function first() { return next('second', '@made', '@@name').set('made', '41') }")
-    await mill.kernels.set(
+    await store(mill, 'first', "function first() { return next('second', '@made', '@@name').set('made', '41') }")
+    await store(
+      mill,
       'second',
       'export const params = ["number", "string"]\nexport default function second(n, name) { return done([n + 1, name]) }',
     )
     expect(await (await mill.kernels.start('first')).done()).toEqual([42, '@name'])
     await mill.redis.hSet('a hash', { x: '1' })
     await mill.redis.rPush('a list', ['a', 'b'])
-    await mill.kernels.set('echo', 'function echo(...all) { return done(all) }')
+    await store(mill, 'echo', 'function echo(...all) { return done(all) }')
     expect(await (await mill.kernels.start('echo', '@a hash', '@a list')).done()).toEqual([{ x: '1' }, ['a', 'b']])
     const missing = await mill.kernels.start('echo', 'there', '@not there')
     await expect(missing.done()).rejects.toMatchObject({ code: 'KERNEL_INPUT', kernel: 'echo', step: 1 })
@@ -88,15 +90,14 @@ describeTopologies('chains', (topology) => {
 
   it('fans out and joins, also within branches and in loops', async () => {
     const mill = await start()
-    await mill.kernels.set(
+    await store(
+      mill,
       'fan',
       "function fan(n, sums = []) { return next.all(Array.from({ length: n }, (_, i) => next('leaf', i, n))).join('sum', n, sums) }",
     )
-    await mill.kernels.set(
-      'leaf',
-      "function leaf(i, n) { return i === 0 ? next('leaf', n) : done(i).do('INCR', 'leaves') }",
-    )
-    await mill.kernels.set(
+    await store(mill, 'leaf', "function leaf(i, n) { return i === 0 ? next('leaf', n) : done(i).do('INCR', 'leaves') }")
+    await store(
+      mill,
       'sum',
       "function sum(all, n, sums) { const next_ = [...sums, all.reduce((a, b) => a + b, 0)]; return n > 4 ? done(next_) : next('fan', n + 1, next_) }",
     )
@@ -104,7 +105,8 @@ describeTopologies('chains', (topology) => {
     expect(await chain.done()).toEqual([6, 10, 15])
     expect(await mill.redis.get('leaves')).toBe('12')
     expect((await chain.status()).steps).toBe(3 + 3 + 12 + 3)
-    await mill.kernels.set(
+    await store(
+      mill,
       'nested',
       "function nested(d) { return d === 0 ? done(1) : next.all([next('nested', d - 1), next('nested', d - 1)]) }",
     )
@@ -116,16 +118,14 @@ describeTopologies('chains', (topology) => {
 
   it('pauses, and waits for keys and events', async () => {
     const mill = await start()
-    await mill.kernels.set(
-      'pause',
-      "function pause() { return next('wait').set('at', String(Date.now())).after('200ms') }",
-    )
-    await mill.kernels.set(
+    await store(mill, 'pause', "function pause() { return next('wait').set('at', String(Date.now())).after('200ms') }")
+    await store(
+      mill,
       'wait',
       "function wait() { return next('then').set('slept', String(Date.now())).when({ key: 'go' }) }",
     )
-    await mill.kernels.set('then', "function then() { return next('end', '@go').when({ event: 'paid' }) }")
-    await mill.kernels.set('end', 'function end(go) { return done(go) }')
+    await store(mill, 'then', "function then() { return next('end', '@go').when({ event: 'paid' }) }")
+    await store(mill, 'end', 'function end(go) { return done(go) }')
     const chain = await mill.kernels.start('pause')
     await until(async () => (await chain.status()).next[0] === 'then')
     expect(await chain.status()).toMatchObject({ state: 'waiting', steps: 2 })
@@ -138,13 +138,14 @@ describeTopologies('chains', (topology) => {
 
   it('runs the new version from the next step on, and says which ran', async () => {
     const mill = await start()
-    const first = await mill.kernels.set(
+    const first = await store(
+      mill,
       'loop',
       "function loop(n) { return next('loop', n + 1).when({ key: `go${n}` }).do('INCR', 'steps') }",
     )
     const chain = await mill.kernels.start('loop', 0)
     await until(async () => (await mill.redis.get('steps')) === '1')
-    const second = await mill.kernels.set('loop', 'function loop(n) { return done(`patched at ${n}`) }')
+    const second = await store(mill, 'loop', 'function loop(n) { return done(`patched at ${n}`) }')
     await mill.redis.set('go0', '1')
     expect(await chain.done()).toBe('patched at 1')
     expect((await chain.trace()).map(({ version }) => version)).toEqual([first, second])
@@ -155,8 +156,8 @@ describeTopologies('chains', (topology) => {
 
   it('tells the caller what failed where, and resumes from there', async () => {
     const mill = await start()
-    await mill.kernels.set('one', "function one() { return next('two', 'x').do('INCR', 'ones') }")
-    await mill.kernels.set('two', "function two(x) {\n  const n = 1\n  throw new RangeError('too far')\n}")
+    await store(mill, 'one', "function one() { return next('two', 'x').do('INCR', 'ones') }")
+    await store(mill, 'two', "function two(x) {\n  const n = 1\n  throw new RangeError('too far')\n}")
     const chain = await mill.kernels.start('one')
     const error = (await chain.done().catch((thrown: unknown) => thrown)) as KernelError
     expect(error).toMatchObject({ name: 'KernelError', code: 'KERNEL_THREW', kernel: 'two', step: 2, line: 3 })
@@ -168,7 +169,7 @@ describeTopologies('chains', (topology) => {
     expect(JSON.parse(reply as string)).toMatchObject({
       error: { code: 'KERNEL_THREW', kernel: 'two', step: 2, line: 3 },
     })
-    await mill.kernels.set('two', 'function two(x) { return done(x) }')
+    await store(mill, 'two', 'function two(x) { return done(x) }')
     expect(await chain.resume()).toBe(1)
     expect(await chain.done()).toBe('x')
     expect(await mill.redis.get('ones')).toBe('1')
@@ -185,7 +186,8 @@ describeTopologies('chains', (topology) => {
 
   it('tries a step again as often as its kernel says', async () => {
     const mill = await start()
-    await mill.kernels.set(
+    await store(
+      mill,
       'flaky',
       "function flaky(x, ctx) { if (ctx.attempt < 3) throw new Error('not yet'); return done(ctx.attempt) }",
       { retries: 2 },
@@ -197,7 +199,7 @@ describeTopologies('chains', (topology) => {
       [2, 'KERNEL_THREW'],
       [3, undefined],
     ])
-    await mill.kernels.set('flaky', "function flaky() { throw new Error('never') }", { retries: 1 })
+    await store(mill, 'flaky', "function flaky() { throw new Error('never') }", { retries: 1 })
     const hopeless = await mill.kernels.start('flaky')
     await expect(hopeless.done()).rejects.toMatchObject({ code: 'KERNEL_THREW' })
     expect(await hopeless.trace()).toHaveLength(2)
@@ -205,7 +207,8 @@ describeTopologies('chains', (topology) => {
 
   it('applies the writes of a step together, once, also those of other slots', async () => {
     const mill = await start()
-    await mill.kernels.set(
+    await store(
+      mill,
       'many',
       "function many(n) { let all = done(n); for (let i = 0; i < n; i++) all = all.do('INCR', `count:${i % 50}`); return all }",
     )
@@ -218,7 +221,8 @@ describeTopologies('chains', (topology) => {
   it('stops at a write that is refused, and goes on with it when resumed', async () => {
     const mill = await start()
     await mill.redis.rPush('{w}list', ['x'])
-    await mill.kernels.set(
+    await store(
+      mill,
       'bad',
       "function bad() { return done('ok').do('INCR', '{w}before').do('INCR', '{w}list').do('INCR', '{w}after') }",
     )
@@ -232,7 +236,7 @@ describeTopologies('chains', (topology) => {
     expect(await chain.done()).toBe('ok')
     expect(await mill.redis.mGet(['{w}before', '{w}list', '{w}after'])).toEqual(['1', '1', '1'])
     for (const command of [['GET', 'x'], ['FLUSHALL'], ['SET', 'gm:kernel:bad', 'x'], ['NONSENSE', 'x']]) {
-      await mill.kernels.set('bad', `function bad() { return done().do(${command.map((part) => `'${part}'`).join()}) }`)
+      await store(mill, 'bad', `function bad() { return done().do(${command.map((part) => `'${part}'`).join()}) }`)
       await expect((await mill.kernels.start('bad')).done()).rejects.toSatisfy((error: KernelError) =>
         ['KERNEL_WRITE', 'EXECUTION_EFFECT_REFUSED'].includes(error.code),
       )
@@ -241,7 +245,7 @@ describeTopologies('chains', (topology) => {
 
   it('runs chains that began before any worker', async () => {
     const client = await start({ workers: 'remote' })
-    await client.kernels.set('late', 'function late(x) { return done(x) }')
+    await store(client, 'late', 'function late(x) { return done(x) }')
     const chains = await Promise.all(Array.from({ length: 20 }, (_, i) => client.kernels.start('late', i)))
     await start()
     expect(await Promise.all(chains.map((chain) => chain.done()))).toEqual(Array.from({ length: 20 }, (_, i) => i))

@@ -8,7 +8,7 @@ import type { ChainLane } from '../keys.ts'
 import { packForServer } from '../server-pack.ts'
 import { encodeEntry, type Entry } from '../wire.ts'
 
-const mostEntries = 100
+const mostEntries = 64
 const mostCommands = 400
 const mostBytes = 256 * 1024
 const retryMs = 100
@@ -77,7 +77,7 @@ export class Committer {
       this.#commands += commands
       this.#bytes += bytes.length
       const full =
-        this.#waiting.length >= Math.min(mostEntries, this.#options.active()) ||
+        this.#waiting.length >= this.#enough() ||
         this.#commands >= mostCommands ||
         this.#bytes >= mostBytes
       if (full) this.#flush()
@@ -89,6 +89,12 @@ export class Committer {
         })
       }
     })
+  }
+
+  /** Of many strands half go together: the server has work while the others run their steps. */
+  #enough(): number {
+    const active = this.#options.active()
+    return Math.min(mostEntries, active < 16 ? active : Math.ceil(active / 2))
   }
 
   #flush(): void {
