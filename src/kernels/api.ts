@@ -23,7 +23,7 @@ export interface KernelApi {
    * What a kernel returned, in the form; outcomeOf() reads it. Throws what has a `code` of the catalogue.
    *
    *   ['text', text]   ['done', value, writes]   ['next' | 'all', calls, join | null, writes]
-   *   a call: a text, or [name, args, afterMs, 'key' | 'event' | '', what to wait for]
+   *   a call: a text, [name, args], or [name, args, afterMs, 'key' | 'event' | '', what to wait for]
    */
   readonly said: (returned: unknown) => unknown
   /** An error with a code of the catalogue, to be thrown at the kernel. */
@@ -232,6 +232,7 @@ export function createKernelApi(form: Form, log: (level: Level, text: string) =>
   const built = (call: Asked | string): unknown => {
     if (typeof call === 'string') return text(call)
     const { name, args, afterMs, condition, awaited } = call
+    if (afterMs === 0 && condition === '') return list([text(name), list(args)])
     return list([text(name), list(args), number(afterMs), text(condition), text(awaited)])
   }
 
@@ -337,17 +338,19 @@ export function createKernelApi(form: Form, log: (level: Level, text: string) =>
     return new Following('done', [], plain(value, 'the value', -1, 'done()'))
   }
 
+  const words = { text: text('text'), done: text('done'), next: text('next'), all: text('all') }
+  const empty = list([])
   const said = (returned: unknown): unknown => {
     if (returned instanceof Following) {
       const { kind, calls, value, joined } = returned
-      const writes = list(returned.writes ?? [])
-      if (kind === 'done') return list([text('done'), value, writes])
-      return list([text(kind), list(calls.map(built)), joined ? built(joined) : nothing(), writes])
+      const writes = returned.writes ? list(returned.writes) : empty
+      if (kind === 'done') return list([words.done, value, writes])
+      return list([words[kind], list(calls.map(built)), joined ? built(joined) : nothing(), writes])
     }
     if (typeof returned !== 'string') throw nonsense(`the kernel returned ${show(returned)}`)
     weight = 0
     weigh(returned.length)
-    return list([text('text'), text(returned)])
+    return list([words.text, text(returned)])
   }
 
   const printed = (value: unknown): string => {

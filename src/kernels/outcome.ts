@@ -45,7 +45,7 @@ function first(calls: readonly Call[]): Call {
 }
 
 function callOf(asked: unknown): Call {
-  const [name, args, afterMs, condition, awaited] = listOf(asked)
+  const [name, args, afterMs = 0, condition = '', awaited] = listOf(asked)
   if (typeof afterMs !== 'number' || !Number.isSafeInteger(afterMs) || afterMs < 0) throw odd()
   const call = { name: textOf(name), args: listOf(args) as readonly Value[], afterMs }
   return condition === '' ? call : { ...call, when: conditionOf(condition, textOf(awaited)) }

@@ -85,10 +85,8 @@ class Runtime implements KernelRuntime {
         ...(program.kernel.read.contextAt !== undefined && { context: shown }),
       })
       const result = await this.#sandbox.run({
-        cell: `${program.id} ${memoryMb} ${grants.join()}`,
-        program: () => cellProgram(program),
-        memoryMb,
-        grants,
+        key: `${program.id} ${memoryMb} ${limitMs} ${grants.join()}`,
+        plan: () => ({ ...linkedForm(program), memoryMb, limitMs, grants }),
         limitMs,
         request,
       })
@@ -99,11 +97,12 @@ class Runtime implements KernelRuntime {
   }
 
   #outcome(result: SandboxResult, failing: Failing): Outcome {
-    if ('trap' in result) throw failing.trapped(result)
-    const { said, log } = answerOf(result.answer)
+    if (typeof result !== 'string' && 'trap' in result) throw failing.trapped(result)
+    const isFull = typeof result !== 'string'
+    const { said, log } = answerOf(isFull ? result.answer : result)
     failing.log = log
     const thrown = thrownOf(said)
-    if (thrown) throw failing.thrown(thrown, result.isFull)
+    if (thrown) throw failing.thrown(thrown, isFull)
     return outcomeOf(said, log)
   }
 
@@ -112,7 +111,7 @@ class Runtime implements KernelRuntime {
   }
 }
 
-function cellProgram({ modules, kernel }: Program) {
+function linkedForm({ modules, kernel }: Program) {
   return {
     files: modules.map(({ name }) => fileOf(name)),
     factories: modules.map(({ read }) => read.factory),

@@ -1,35 +1,41 @@
 // Between an executor and the thread of its sandbox. Messages carry many steps at once.
 import type { Grant } from '../step.ts'
 
-/** Sources of a program, linked: what the thread needs to know of it, once. */
-export interface CellProgram {
+/** A kernel with all that it imports, and how it may run. */
+export interface CellPlan {
   readonly files: readonly string[]
   readonly factories: readonly string[]
+  /** Of each module: indexes of the modules that its imports give. */
   readonly imports: readonly (readonly number[])[]
   readonly contextAt: number | undefined
+  readonly memoryMb: number
+  readonly grants: readonly Grant[]
+  readonly limitMs: number
 }
 
 export interface Job {
   /** Counts from 1. */
   readonly id: number
-  /** Which program, with which memory and grants. */
-  readonly cell: string
-  /** Left out where the thread has had it. */
-  readonly program?: CellProgram
-  readonly memoryMb: number
-  readonly grants: readonly Grant[]
-  readonly limitMs: number
+  readonly cell: number
   /** Made by requestText(). */
   readonly request: string
+}
+
+export interface Jobs {
+  /** Plans that the thread has not had. */
+  readonly plans: readonly (readonly [cell: number, plan: CellPlan])[]
+  /** id, cell and request of one job after the other: a flat list travels faster than objects. */
+  readonly jobs: readonly (number | string)[]
 }
 
 export type TrapKind = 'timeout' | 'memory' | 'stack' | 'thrown'
 
 export type JobResult =
-  /** In the text form; '' where an async kernel never ends. `isFull`: the memory was at its limit. */
-  | { readonly id: number; readonly answer: string; readonly isFull: boolean }
+  /** In the text form; '' where an async kernel never ends. */
+  | string
+  /** The memory was at its limit. */
+  | { readonly answer: string; readonly isFull: true }
   | {
-      readonly id: number
       readonly trap: {
         readonly kind: TrapKind
         readonly name: string
@@ -39,8 +45,11 @@ export type JobResult =
       /** True: it happened while the sources were loaded. */
       readonly loading: boolean
     }
-  /** The thread has the program no more. */
-  | { readonly id: number; readonly missing: true }
+  /** The thread has the plan of its cell no more. */
+  | { readonly missing: true }
+
+/** id and result, one after the other. */
+export type JobResults = readonly (number | JobResult)[]
 
 /** Memory that both share: which job runs, and since when. */
 export class RunningMark {

@@ -2,32 +2,21 @@
 // not answered then goes to a new thread: nothing but the step that hung is lost.
 import { existsSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
-import { RunningMark, type CellProgram, type Job, type JobResult, type TrapKind } from './protocol.ts'
+import { RunningMark, type CellPlan, type JobResult, type JobResults, type Jobs } from './protocol.ts'
 
 export interface SandboxStep {
-  /** Which program, with which memory and grants: the same cell is the same everything. */
-  readonly cell: string
-  readonly program: () => CellProgram
-  readonly memoryMb: number
-  readonly grants: Job['grants']
+  /** Tells this plan from every other. */
+  readonly key: string
+  readonly plan: () => CellPlan
   readonly limitMs: number
   readonly request: string
 }
 
-export type SandboxResult =
-  | { readonly answer: string; readonly isFull: boolean }
-  | {
-      readonly trap: {
-        readonly kind: TrapKind
-        readonly name: string
-        readonly message: string
-        readonly stack: string
-      }
-      readonly loading: boolean
-    }
+export type SandboxResult = Exclude<JobResult, { readonly missing: true }>
 
 interface Pending {
   readonly step: SandboxStep
+  readonly cell: number
   readonly resolve: (result: SandboxResult) => void
   attempts: number
 }
@@ -35,10 +24,11 @@ interface Pending {
 interface Thread {
   readonly worker: Worker
   readonly mark: RunningMark
-  /** Cells whose programs it was sent. */
-  readonly known: Set<string>
+  /** Cells whose plans it was sent. */
+  readonly known: Set<number>
 }
 
+const mostNumbers = 2000
 /** How often a running step is looked at. */
 const watchMs = 50
 /** Engines are made within milliseconds; a machine may be busy. */
@@ -48,10 +38,13 @@ const mostAttempts = 3
 
 export class Sandbox {
   readonly #pending = new Map<number, Pending>()
+  /** Plans by number, which is what travels. */
+  readonly #cells = new Map<string, number>()
   #unsent: number[] = []
   #thread: Thread | undefined
   #watch: NodeJS.Timeout | undefined
   #lastId = 0
+  #lastCell = 0
   #isClosed = false
 
   run(step: SandboxStep): Promise<SandboxResult> {
@@ -59,7 +52,7 @@ export class Sandbox {
     return new Promise((resolve) => {
       // Ids are kept in 32 bits.
       this.#lastId = (this.#lastId % 0x7fffffff) + 1
-      this.#pending.set(this.#lastId, { step, resolve, attempts: 0 })
+      this.#pending.set(this.#lastId, { step, cell: this.#cellOf(step.key), resolve, attempts: 0 })
       this.#send(this.#lastId)
       if (this.#pending.size === 1) this.#thread?.worker.ref()
       this.#watch ??= setTimeout(() => this.#look(), watchMs)
@@ -75,6 +68,17 @@ export class Sandbox {
     await worker?.terminate()
   }
 
+  #cellOf(key: string): number {
+    let cell = this.#cells.get(key)
+    if (cell === undefined) {
+      cell = ++this.#lastCell
+      // Forgetting one costs no more than to send its plan again.
+      if (this.#cells.size >= mostNumbers) this.#cells.clear()
+      this.#cells.set(key, cell)
+    }
+    return cell
+  }
+
   /** Steps that are asked for together travel together. */
   #send(id: number): void {
     if (this.#unsent.length === 0) queueMicrotask(() => this.#flush())
@@ -86,16 +90,19 @@ export class Sandbox {
     this.#unsent = []
     if (this.#isClosed) return
     const thread = (this.#thread ??= this.#start())
-    const jobs: Job[] = []
+    const plans: [number, CellPlan][] = []
+    const jobs: (number | string)[] = []
     for (const id of ids) {
-      const step = this.#pending.get(id)?.step
-      if (!step) continue
-      const { cell, memoryMb, grants, limitMs, request } = step
-      const isKnown = thread.known.has(cell)
-      if (!isKnown) thread.known.add(cell)
-      jobs.push({ id, cell, memoryMb, grants, limitMs, request, ...(isKnown ? {} : { program: step.program() }) })
+      const pending = this.#pending.get(id)
+      if (!pending) continue
+      const { step, cell } = pending
+      if (!thread.known.has(cell)) {
+        thread.known.add(cell)
+        plans.push([cell, step.plan()])
+      }
+      jobs.push(id, cell, step.request)
     }
-    thread.worker.postMessage(jobs)
+    thread.worker.postMessage({ plans, jobs } satisfies Jobs)
   }
 
   #start(): Thread {
@@ -108,19 +115,25 @@ export class Sandbox {
       stdin: false,
       resourceLimits: { stackSizeMb: 16 },
     })
-    const thread = { worker, mark, known: new Set<string>() }
-    worker.on('message', (results: readonly JobResult[]) => this.#take(thread, results))
+    const thread = { worker, mark, known: new Set<number>() }
+    worker.on('message', (results: JobResults) => this.#take(thread, results))
     worker.on('error', (error) => this.#lost(thread, error instanceof Error ? error.message : String(error)))
     worker.on('exit', () => this.#lost(thread, 'it ended'))
     return thread
   }
 
-  #take(thread: Thread, results: readonly JobResult[]): void {
-    for (const result of results) {
-      if ('missing' in result) {
-        thread.known.delete(this.#pending.get(result.id)?.step.cell ?? '')
-        if (this.#pending.has(result.id)) this.#send(result.id)
-      } else this.#settle(result.id, result)
+  #take(thread: Thread, results: JobResults): void {
+    for (let i = 0; i < results.length; i += 2) {
+      const id = results[i] as number
+      const result = results[i + 1] as JobResult
+      if (typeof result === 'string' || !('missing' in result)) {
+        this.#settle(id, result)
+        continue
+      }
+      const pending = this.#pending.get(id)
+      if (!pending) continue
+      thread.known.delete(pending.cell)
+      this.#send(id)
     }
   }
 

@@ -14,33 +14,33 @@ const deepest = 220
 
 /** Its source text is used in the sandbox: complete in itself. */
 export function makeTextForm(): Form & { readonly finish: (text: unknown) => string } {
-  const items = (parts: readonly unknown[]): string => {
-    let all = ''
-    for (let i = 0; i < parts.length; i++) all += parts[i] as string
-    return all
-  }
+  // Added up with `+`: QuickJS calls a method for each template.
   return {
-    text: (value) => `s${value.length}:${value}`,
-    number: (value) => `n${value};`,
+    text: (value) => 's' + value.length + ':' + value,
+    number: (value) => 'n' + value + ';',
     flag: (value) => (value ? 't' : 'f'),
     nothing: () => 'z',
     bytes: (value) => {
       let text = ''
       for (let i = 0; i < value.length; i += 8192) text += String.fromCharCode(...value.subarray(i, i + 8192))
-      return `b${value.length}:${text}`
+      return 'b' + value.length + ':' + text
     },
-    list: (parts) => `a${parts.length}:${items(parts)}`,
+    list: (parts) => {
+      let all = 'a' + parts.length + ':'
+      for (let i = 0; i < parts.length; i++) all += parts[i] as string
+      return all
+    },
     object: (keys, values) => {
-      let all = `o${keys.length}:`
+      let all = 'o' + keys.length + ':'
       for (let i = 0; i < keys.length; i++) {
         const key = keys[i] as string
-        all += `${key.length}:${key}${values[i] as string}`
+        all += key.length + ':' + key + (values[i] as string)
       }
       return all
     },
     finish: (text) => {
       const whole = text as string
-      return whole.includes('\0') || !whole.isWellFormed() ? `J${JSON.stringify(whole)}` : whole
+      return whole.includes('\0') || !whole.isWellFormed() ? 'J' + JSON.stringify(whole) : whole
     },
   }
 }

@@ -2,24 +2,27 @@
 // leave nothing behind, so those that had not answered run again elsewhere.
 import { parentPort, workerData } from 'node:worker_threads'
 import { Cell } from './cell.ts'
-import { RunningMark, type CellProgram, type Job, type JobResult } from './protocol.ts'
+import { RunningMark, type CellPlan, type Job, type JobResult, type Jobs } from './protocol.ts'
 
 const mostCells = 64
 /** For all cells together, beyond what they start with. */
 const mostGrownBytes = 192 * 1024 * 1024
-const mostPrograms = 500
+const mostPlans = 500
 /** Answers wait this long for others to travel with. */
 const flushMs = 1
 
 const running = new RunningMark(workerData as SharedArrayBuffer)
-const cells = new Map<string, Cell>()
-const programs = new Map<string, CellProgram>()
+const cells = new Map<number, Cell>()
+const plans = new Map<number, CellPlan>()
 const waiting: Job[] = []
-let results: JobResult[] = []
+let results: (number | JobResult)[] = []
 let isBusy = false
 
-parentPort?.on('message', (jobs: readonly Job[]) => {
-  waiting.push(...jobs)
+parentPort?.on('message', ({ plans: more, jobs }: Jobs) => {
+  for (const [cell, plan] of more) keep(plans, cell, plan, mostPlans)
+  for (let i = 0; i < jobs.length; i += 3) {
+    waiting.push({ id: jobs[i] as number, cell: jobs[i + 1] as number, request: jobs[i + 2] as string })
+  }
   if (!isBusy) void work()
 })
 
@@ -27,7 +30,9 @@ async function work(): Promise<void> {
   isBusy = true
   let flushedAt = performance.now()
   for (let job = waiting.shift(); job !== undefined; job = waiting.shift()) {
-    results.push(await runJob(job))
+    const result = runJob(job)
+    // Most cells are there already; waiting would cost as much as a small step.
+    results.push(job.id, result instanceof Promise ? await result : result)
     running.set(0)
     if (performance.now() - flushedAt > flushMs) {
       flush()
@@ -44,21 +49,25 @@ function flush(): void {
   results = []
 }
 
-async function runJob(job: Job): Promise<JobResult> {
-  if (job.program) keep(programs, job.cell, job.program, mostPrograms)
-  let cell = cells.get(job.cell)
-  cells.delete(job.cell)
-  if (!cell) {
-    const program = job.program ?? programs.get(job.cell)
-    if (!program) return { id: job.id, missing: true }
-    running.set(job.id, true)
-    const made = await Cell.create({ ...job, program }, () => running.set(job.id))
-    if (!(made instanceof Cell)) return { id: job.id, trap: made, loading: true }
-    cell = made
-  }
+function runJob(job: Job): JobResult | Promise<JobResult> {
+  const cell = cells.get(job.cell)
+  return cell ? runIn(cell, job) : runInNew(job)
+}
+
+async function runInNew(job: Job): Promise<JobResult> {
+  const plan = plans.get(job.cell)
+  if (!plan) return { missing: true }
+  keep(plans, job.cell, plan, mostPlans)
+  running.set(job.id, true)
+  const made = await Cell.create(plan, () => running.set(job.id))
+  return made instanceof Cell ? runIn(made, job) : { trap: made, loading: true }
+}
+
+function runIn(cell: Cell, job: Job): JobResult {
   running.set(job.id)
-  const result = cell.run(job)
-  if (!cell.isSpent) {
+  const result = cell.run(job.request)
+  if (cell.isSpent) cells.delete(job.cell)
+  else {
     keep(cells, job.cell, cell, mostCells)
     if (cell.grownBytes > 0) dropLarge()
   }
@@ -75,7 +84,7 @@ function dropLarge(): void {
   }
 }
 
-function keep<T>(map: Map<string, T>, key: string, item: T, most: number): void {
+function keep<T>(map: Map<number, T>, key: number, item: T, most: number): void {
   map.delete(key)
   map.set(key, item)
   for (const oldest of map.keys()) {

@@ -43,7 +43,7 @@ function makeWorld(create: typeof createKernelApi, makeForm: typeof makeTextForm
   const { said, refusal } = api
   const answer = (what: unknown): string => {
     if (left > 0) lines.push(list([text('warn'), text(`(and ${left} lines more)`)]))
-    return form.finish(list([what, list(lines)]))
+    return form.finish(list(lines.length > 0 ? [what, list(lines)] : [what]))
   }
   const failed = (error: unknown): string => {
     const isError = typeof error === 'object' && error !== null
