@@ -245,7 +245,7 @@ class Pass implements Planning {
     const candidates = new Map<number, Usage>()
     for (const [id, usage] of this.#usages) {
       const { kind } = usage.node.operation
-      if (this.#made.has(id) || (kind !== 'cells' && kind !== 'map' && kind !== 'matmul')) continue
+      if (kind !== 'cells' && kind !== 'map' && kind !== 'matmul') continue
       if (usage.steps.size > 1 || (this.#dear.has(id) && usage.views.size > 1)) candidates.set(id, usage)
     }
     return [...candidates].filter(([, { parents }]) => ![...parents].some((id) => candidates.has(id))).map(([id]) => id)
