@@ -4,12 +4,13 @@
 import { argv, execPath, stdout } from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { startServer } from '../../dist/server/standalone.js'
+import { compiled } from '../compile.ts'
 import { type Measurement, measure } from '../measure.ts'
 import { fill } from './fill.ts'
 
 const [keys = '1000000', runs = '3', ...asked] = argv.slice(2)
 const names = asked.length > 0 ? asked : ['nothing', 'keys', 'countBy', 'map.filter.count', 'get']
-const job = fileURLToPath(new URL('job.ts', import.meta.url))
+const job = compiled(fileURLToPath(new URL('job.ts', import.meta.url)))
 
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] as number
 
@@ -22,7 +23,7 @@ try {
   for (const name of names) {
     const measured: (Measurement & { seconds: number; result: unknown })[] = []
     for (let i = 0; i < Number(runs); i++) {
-      const one = await measure(execPath, ['--import', 'tsx', job, server.url, name, '2'], { pids: [server.pid] })
+      const one = await measure(execPath, [job, server.url, name, '2'], { pids: [server.pid] })
       measured.push({ ...one, ...(JSON.parse(one.stdout) as { seconds: number; result: unknown }) })
     }
     const figures = [

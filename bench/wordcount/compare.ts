@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { argv, execPath, exit, stderr, stdout } from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { isDeepStrictEqual } from 'node:util'
+import { compiled } from '../compile.ts'
 import { measure } from '../measure.ts'
 
 interface Contender {
@@ -28,10 +29,10 @@ const compiler = ['-O3', '-march=native', '-std=c++20', '-o', yardstick, at('yar
 const hasYardstick = spawnSync('g++', compiler, { stdio: ['ignore', 'ignore', 'inherit'] }).status === 0
 
 const contenders: readonly Contender[] = [
-  { name: 'gearmill', command: [execPath, '--import', 'tsx', at('gearmill.ts')], there: true },
-  { name: 'gearmill-map', command: [execPath, '--import', 'tsx', at('gearmill.ts'), '--map'], there: true },
-  { name: 'duckdb', command: [execPath, '--import', 'tsx', at('duckdb.ts')], there: true },
-  { name: 'node', command: [execPath, '--import', 'tsx', at('node.ts')], there: true },
+  { name: 'gearmill', command: [execPath, compiled(at('gearmill.ts'))], there: true },
+  { name: 'gearmill-map', command: [execPath, compiled(at('gearmill.ts')), '--map'], there: true },
+  { name: 'duckdb', command: [execPath, compiled(at('duckdb.ts'))], there: true },
+  { name: 'node', command: [execPath, compiled(at('node.ts'))], there: true },
   { name: 'yardstick', command: [yardstick], there: hasYardstick },
   { name: 'python', command: ['python3', at('serial.py')], there: hasPython },
 ]

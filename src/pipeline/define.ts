@@ -5,6 +5,7 @@ import { inspect } from 'node:util'
 import type { BlockWriter } from '../blocks/store.ts'
 import type { Batch } from '../codec/batch.ts'
 import type { Command, Environment, TaskContext } from '../engine/runner.ts'
+import type { Counter } from '../native/text/counter.ts'
 import type { TokenOptions } from '../native/text/tokens.ts'
 import type { Deployment } from '../redis/deployment.ts'
 import type { Description } from './plan.ts'
@@ -17,6 +18,8 @@ export interface ReadBatch {
   readonly batch: Batch
   /** Where record `index` of this batch came from, for error messages: `file:line`, a key. */
   readonly place?: (index: number) => string | Promise<string>
+  /** Records that the reader has put into `RunContext.texts`: there is no batch of them. */
+  readonly taken?: number
 }
 
 /** What definitions see of the client when a pipeline is about to run. */
@@ -30,6 +33,8 @@ export interface SplitContext {
   upload(index: number): BlockWriter
   /** Only explain() asks: nothing may be written. */
   readonly dry: boolean
+  /** The text kernel takes the records as they are read: a split takes a tenth of the usual time. */
+  readonly asText?: boolean
 }
 
 /** The splits of a reader: they depend on the input alone, never on who works on them. */
@@ -49,6 +54,8 @@ export interface RunContext {
   readonly environment: Environment
   /** Reports a failed record: what was thrown for it, and where it came from, if the reader knows. */
   readonly fail: (thrown: unknown, record?: unknown, place?: string) => void
+  /** For readers whose text goes to the text kernel as it is: they may count it themselves, by the kernel of this process, and say how many records. */
+  readonly texts?: Counter | undefined
 }
 
 export interface ReaderDefinition<Options = unknown, Functions extends readonly unknown[] = readonly unknown[]> {
@@ -138,6 +145,8 @@ export interface Collector {
   add(record: unknown): void
   /** Takes the records of a batch that is in columns as they are; undefined where it wants them one by one. */
   addBatch?(batch: Batch): Promise<void> | undefined
+  /** Counts texts; what is put into it is as if added here. */
+  readonly texts?: Counter
   /** No further record is wanted: the task may stop reading. */
   readonly full?: boolean
   /** Between batches: writes what is over the memory budget. Undefined where there is nothing to wait for. */
@@ -163,6 +172,8 @@ export interface MergeContext extends RunContext, MergeInput {
   readonly partition: number
   /** The second input, of operations that have one. */
   readonly other: MergeInput | undefined
+  /** What follows brings its records into an order of its own. */
+  readonly sorts: boolean
   /** False where a record failed and the run asked for all or nothing. */
   readonly mayPublish: () => Promise<boolean>
 }
@@ -212,6 +223,8 @@ export interface SinkDefinition<Options = unknown, Functions extends readonly un
   effects?(options: Options, record: unknown, functions: Functions): readonly Command[]
   /** A shuffle into one task that publishes everything at once. */
   readonly publish?: {
+    /** In which order records come makes no difference. Default false. */
+    readonly sorts?: boolean
     collect(options: Options, functions: Functions, context: ShuffleContext): Collector
     /** Returns how many things it wrote. */
     finish(options: Options, functions: Functions, context: MergeContext): Promise<number>

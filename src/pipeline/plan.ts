@@ -69,6 +69,16 @@ export function readersOf({ reader, operations }: Description): ReaderCall[] {
   return [reader, ...operations.flatMap(({ call }) => (call.other === undefined ? [] : readersOf(call.other)))]
 }
 
+/** For each of them, whether the text kernel takes its records as they are. */
+export function asTextOf({ operations }: Description): boolean[] {
+  const first = operations.findIndex(({ call }) => call.definition.kind === 'global')
+  const own = operations.slice(0, Math.max(0, first))
+  const global = operations[first]?.call
+  const takes = global?.definition.kind === 'global' && global.definition.text?.takes(global.options) === true
+  const kernel = takes && (own.length === 0 || textOf(own)?.steps === own.length)
+  return [kernel, ...operations.flatMap(({ call }) => (call.other === undefined ? [] : asTextOf(call.other)))]
+}
+
 /** @param splits of each reader, as `readersOf` names them; without, the functions and labels are right, and nothing else */
 export function stagesOf(description: Description, splits: readonly Splits[] = []): StagedPlan {
   const functions: unknown[] = []

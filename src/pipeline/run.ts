@@ -16,7 +16,7 @@ import { Execution } from './execution.ts'
 import { type Plan, planOf } from './explain.ts'
 import { checkFunction, checkInteger, checkOneOf, checkOptions, refuse } from './options.ts'
 import type { Outcome, RunOptions, SkipOptions, Written } from './pipeline.ts'
-import { type Description, type StagedPlan, readersOf, specsOf, stagesOf } from './plan.ts'
+import { type Description, type StagedPlan, asTextOf, readersOf, specsOf, stagesOf } from './plan.ts'
 import { encodeProgram } from './program.ts'
 import type { RegisterOptions, Trigger } from './trigger.ts'
 
@@ -80,9 +80,11 @@ async function splitsOf(
   const upload = (index: number): BlockWriter => engine.upload(id, index)
   const splits: Splits[] = []
   let uploads = 0
-  for (const { definition, options, source, site } of readersOf(description)) {
+  const asText = asTextOf(description)
+  for (const [i, { definition, options, source, site }] of readersOf(description).entries()) {
+    const context = { deployment, namespace, signal, dry, uploads, upload, asText: asText[i] === true }
     try {
-      const found = await definition.splits(options, { deployment, namespace, signal, dry, uploads, upload }, source)
+      const found = await definition.splits(options, context, source)
       uploads += found.uploads ?? 0
       splits.push(found)
     } catch (error) {

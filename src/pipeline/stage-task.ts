@@ -3,6 +3,7 @@ import { type Batch, lengthOf, toRecords } from '../codec/batch.ts'
 import { decodeBatch } from '../codec/frames.ts'
 import type { Environment, Failure, Phase, Program, TaskContext } from '../engine/runner.ts'
 import { ModelError, PlanError } from '../errors.ts'
+import type { Counter } from '../native/text/counter.ts'
 import { builtins } from './builtins.ts'
 import { EffectCollector, ResultCollector } from './collectors.ts'
 import type {
@@ -113,7 +114,7 @@ export class StageTask {
     const groups = await this.#groups()
     for (const { steps } of groups) for (const { step } of steps) if (step.shape === 'batch') await step.ready?.()
     // Each gathering step ends a chain; what it gives at the end of the input starts the next one.
-    let batches = this.#batches()
+    let batches = this.#batches(groups.length === 1 && groups[0]?.steps.length === 0 ? collector.texts : undefined)
     for (const [i, group] of groups.entries()) {
       const last = i === groups.length - 1
       const { steps, gathering } = group
@@ -197,6 +198,15 @@ export class StageTask {
     let together = Math.max(fewest, wanted)
     for await (const read of batches) {
       this.#phases.end(this.#waits)
+      if (read.taken !== undefined) {
+        this.#task.signal.throwIfAborted()
+        const draining = end.drain()
+        if (draining !== undefined) await draining
+        this.#phases.end(end.phase)
+        this.#out += read.taken
+        this.#advance(read.taken, guarded)
+        continue
+      }
       const length = lengthOf(read.batch)
       if (end.take !== undefined && read.batch.kind !== 'records' && guard(this.#position, length) === length) {
         this.#task.signal.throwIfAborted()
@@ -361,10 +371,12 @@ export class StageTask {
     return { prepared: await preparing, stage }
   }
 
-  #batches(): AsyncIterable<ReadBatch> {
-    const { source } = this.#stage
+  /** @param texts where readers may put text themselves */
+  #batches(texts: Counter | undefined): AsyncIterable<ReadBatch> {
+    const { source, target } = this.#stage
     const { call } = source
-    const context = this.#context(call)
+    // After a death records go through the guard, which finds the one that kills.
+    const context = { ...this.#context(call), texts: this.#task.attempt === 1 ? texts : undefined }
     if (source.kind === 'reader') {
       const split = { index: this.#task.task, data: source.data }
       const read = this.#definition(call, 'reader').read(call.options, split, context, this.#functions(call))
@@ -377,6 +389,7 @@ export class StageTask {
       ...context,
       ...this.#input(source.stages[0] as number),
       other: source.stages[1] === undefined ? undefined : this.#input(source.stages[1]),
+      sorts: this.#stage.local.length === 0 && target.kind === 'publish' && this.#sorts(target.call),
       mayPublish: async () => !this.#strict || (this.#failed === 0 && (await this.#task.failed()) === 0),
       partition: this.#task.task,
     }
@@ -392,6 +405,10 @@ export class StageTask {
         if (publish !== undefined) yield [await publish.finish(call.options, functions, merging)]
       })(this.#functions(call)),
     )
+  }
+
+  #sorts(call: StepProgram): boolean {
+    return this.#definition(call, 'sink').publish?.sorts === true
   }
 
   async *#cuts(call: StepProgram, samples: MergeContext): AsyncGenerator<ReadBatch> {

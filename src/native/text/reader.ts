@@ -176,6 +176,24 @@ export class RowReader {
     return this.#feed(chunk, last, (spans, count) => counter.addSpans(spans, count))
   }
 
+  /**
+   * Where the next bytes may be put without a copy: a view of at most a piece, good until anything else is asked of the
+   * kernel. countFilled() takes them.
+   */
+  room(): Uint8Array {
+    this.#reserve(pieceBytes)
+    const memory = this.#memory
+    const start = this.#buffer.address + this.#tail
+    return memory.bytes.subarray(start, start + pieceBytes)
+  }
+
+  /** As count(), for the first `size` bytes of room(). */
+  countFilled(counter: Counter, size: number): Counted {
+    const problems: RowProblem[] = []
+    const rows = this.#taken(size, false, (spans, count) => counter.addSpans(spans, count), problems)
+    return { rows, problems, stopped: this.#isStopped }
+  }
+
   /** Bytes given to this reader before the first row that it has not read to its end. */
   get position(): number {
     return this.#before
@@ -205,30 +223,38 @@ export class RowReader {
       const piece = chunk.subarray(from, from + pieceBytes)
       from += piece.length
       const isLast = last && from >= chunk.length
-      this.#fill(piece)
-      const end = this.#tail + piece.length
-      this.#tail = end
-      if (end >= this.#enough || isLast) {
-        rows += this.#scan(end, isLast, take, problems)
-        stopped = this.#memory.word(this.#scanner.address + CSV_STOPPED) !== 0
-        this.#enough = this.#tail < pieceBytes ? 0 : Math.min(this.#tail * 2, this.#limit + 1)
-      }
+      this.#reserve(piece.length)
+      this.#memory.bytes.set(piece, this.#buffer.address + this.#tail)
+      rows += this.#taken(piece.length, isLast, take, problems)
+      stopped = this.#isStopped
     } while (from < chunk.length && !stopped)
     if (last) this.restart()
     return { rows, problems, stopped }
   }
 
-  /** Puts bytes behind the tail. */
-  #fill(piece: Uint8Array): void {
+  get #isStopped(): boolean {
+    return this.#memory.word(this.#scanner.address + CSV_STOPPED) !== 0
+  }
+
+  /** Takes the rows of `size` more bytes, which lie behind the tail. */
+  #taken(size: number, last: boolean, take: Take, problems: RowProblem[]): number {
+    this.#tail += size
+    if (this.#tail < this.#enough && !last) return 0
+    const rows = this.#scan(this.#tail, last, take, problems)
+    this.#enough = this.#tail < pieceBytes ? 0 : Math.min(this.#tail * 2, this.#limit + 1)
+    return rows
+  }
+
+  /** Makes room behind the tail. */
+  #reserve(bytes: number): void {
     const memory = this.#memory
-    const needed = this.#tail + piece.length
+    const needed = this.#tail + bytes
     if (needed > this.#buffer.bytes) {
       const larger = memory.alloc(Math.max(needed, this.#buffer.bytes * 2))
       memory.bytes.copyWithin(larger.address, this.#buffer.address, this.#buffer.address + this.#tail)
       memory.release(this.#buffer)
       this.#buffer = larger
     }
-    memory.bytes.set(piece, this.#buffer.address + this.#tail)
   }
 
   /** Takes all complete rows of the first `size` bytes of the buffer, and moves what is left to its start. */

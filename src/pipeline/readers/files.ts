@@ -17,9 +17,18 @@ interface FilesData {
   readonly splits: readonly (readonly Part[])[]
 }
 
-const least = 1024 * 1024
-const largest = 64 * 1024 * 1024
-const splitsOfInput = 24
+/** How an input is divided: a split takes about a second at most. */
+interface Sizes {
+  readonly least: number
+  readonly largest: number
+  /** Of an input of any size in between. */
+  readonly splits: number
+}
+
+const mebibyte = 1024 * 1024
+const recordSizes: Sizes = { least: mebibyte, largest: 64 * mebibyte, splits: 24 }
+/** For the text kernel. Each split has its own words in the shuffle: the fewer, the better. */
+const textSizes: Sizes = { least: 8 * mebibyte, largest: 128 * mebibyte, splits: 8 }
 const recordsTogether = 1000
 // For the guess how many records there are: few are shorter.
 const bytesOfRecord = 16
@@ -55,7 +64,8 @@ async function splitsOf(options: FilesOptions, context: SplitContext): Promise<S
   const found = await matchFiles(options.patterns)
   const encoding = new Encoding(options.encoding, false)
   const total = found.reduce((sum, { size }) => sum + size, 0)
-  const bytes = options.splitBytes ?? Math.max(least, Math.min(largest, Math.ceil(total / splitsOfInput)))
+  const { least, largest, splits: wanted } = context.asText && options.column !== undefined ? textSizes : recordSizes
+  const bytes = options.splitBytes ?? Math.max(least, Math.min(largest, Math.ceil(total / wanted)))
   const canSplit = options.format !== 'bytes' && encoding.splittable
 
   const entries: FileEntry[] = []

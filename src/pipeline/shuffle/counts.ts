@@ -44,6 +44,10 @@ export class CountCollector implements Collector {
     this.#budget = budget
   }
 
+  get texts(): Counter {
+    return this.#counter
+  }
+
   add(record: unknown): void {
     if (typeof record === 'string') {
       this.#strings.push(record)
@@ -109,6 +113,10 @@ export class TokenCollector implements Collector {
     this.#counter = textKernel().counter({ ...tokens, keys: false })
   }
 
+  get texts(): Counter {
+    return this.#counter
+  }
+
   add(record: unknown): void {
     if (typeof record !== 'string') throw notText(record)
     this.#strings.push(record)
@@ -165,7 +173,7 @@ export async function* mergeCounts(context: MergeContext, budget: Budget = budge
         if (isOver(counter, budget)) await spill()
       }
     }
-    if (runs.length === 0) yield* sortedCounts(counter)
+    if (runs.length === 0) yield* drainedCounts(counter, !context.sorts)
     else {
       await spill()
       for await (const pairs of joinEqual(mergeSorted(runs, byText, scratch), add, byText)) yield countsOf(pairs)
@@ -193,9 +201,9 @@ function countsOf(pairs: readonly (readonly [unknown, unknown])[]): Batch {
   return { kind: 'records', records: pairs.map(([key, value]) => ({ key, value })) }
 }
 
-/** Drains a counter in the order of its keys: columns, or records where lone surrogates lie between other keys. */
-function* sortedCounts(counter: Counter): Generator<Batch> {
-  const { partitions, apart } = counter.drain({ sorted: true })
+/** Drains a counter, in the order of its keys where asked: columns, or records where lone surrogates lie between other keys. */
+function* drainedCounts(counter: Counter, sorted: boolean): Generator<Batch> {
+  const { partitions, apart } = counter.drain({ sorted })
   const batches = partitions.flatMap(({ keys, values }) => [...framesOf(keys, values)])
   if (apart.length === 0) for (const batch of batches) yield { ...batch, kind: 'counts' }
   else yield countsOf(sortedWith(batches, apart))

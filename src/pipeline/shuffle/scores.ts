@@ -88,13 +88,7 @@ function* sortedBatches(batches: readonly CountBatch[], length: number): Generat
     sources.fill(source, next, next + values.length)
     for (let i = 0; i < values.length; i++) indexes[next++] = i
   }
-  const order = new Uint32Array(length)
-  for (let i = 0; i < length; i++) order[i] = i
-  // Equal scores stay in the order of the input.
-  order.sort((a, b) => {
-    const [left, right] = [scores[a] as number, scores[b] as number]
-    return left < right ? -1 : left > right ? 1 : a - b
-  })
+  const order = orderOf(scores)
   for (let from = 0; from < length; from += entriesOfFrame) {
     const part = order.subarray(from, from + entriesOfFrame)
     const keys = new ColumnBuilder(16 * part.length, part.length)
@@ -105,6 +99,55 @@ function* sortedBatches(batches: readonly CountBatch[], length: number): Generat
     }
     yield { kind: 'pairs', keys: keys.finish(), values: Float64Array.from(part, (entry) => scores[entry] as number) }
   }
+}
+
+/** The indexes of scores in ascending order; equal ones stay in the order of the input. */
+export function orderOf(scores: Float64Array): Uint32Array {
+  const order = new Uint32Array(scores.length)
+  for (let i = 0; i < order.length; i++) order[i] = i
+  let most = 0
+  for (const score of scores) {
+    if (score >>> 0 !== score) {
+      return order.sort((a, b) => {
+        const [left, right] = [scores[a] as number, scores[b] as number]
+        return left < right ? -1 : left > right ? 1 : a - b
+      })
+    }
+    if (score > most) most = score
+  }
+  return radixSorted(order, scores, most)
+}
+
+const digitBits = 11
+const digits = 1 << digitBits
+
+/** Counts are whole numbers, most of them small: sorted digit by digit, the lowest first. */
+function radixSorted(indexes: Uint32Array, scores: Float64Array, most: number): Uint32Array {
+  let from: Uint32Array = indexes
+  let to: Uint32Array = new Uint32Array(indexes.length)
+  const ends = new Uint32Array(digits)
+  for (let shift = 0; shift < 32 && most / 2 ** shift >= 1; shift += digitBits) {
+    ends.fill(0)
+    const digitOf = (index: number): number => ((scores[index] as number) >>> shift) & (digits - 1)
+    for (const index of from) {
+      const digit = digitOf(index)
+      ends[digit] = (ends[digit] as number) + 1
+    }
+    let sum = 0
+    for (let digit = 0; digit < digits; digit++) {
+      const count = ends[digit] as number
+      ends[digit] = sum
+      sum += count
+    }
+    for (const index of from) {
+      const digit = digitOf(index)
+      const place = ends[digit] as number
+      to[place] = index
+      ends[digit] = place + 1
+    }
+    ;[from, to] = [to, from]
+  }
+  return from
 }
 
 /** The reduce side: all members in the order of their scores. */

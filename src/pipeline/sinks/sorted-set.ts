@@ -50,6 +50,7 @@ export const replaceSortedSet = defineSink({
   describe: ({ key }: SortedSetOptions) => `toSortedSet(${JSON.stringify(key)})`,
   commands: () => ['ZADD', 'PEXPIRE', 'UNLINK', 'RENAME', 'PERSIST'],
   publish: {
+    sorts: true,
     // Sorted by score: the server inserts at the end of its list then, in half the time.
     collect: (_options, _functions, context) => new ScoreCollector(context, scoredOf),
     finish: ({ key }, _functions, context) => publish(context, key, 'ZADD', pairsOf(mergeScores(context))),

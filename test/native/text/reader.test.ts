@@ -279,7 +279,7 @@ describe('a reader of lines', () => {
 describe('a reader that counts', () => {
   it('counts the tokens of the values it would return', () => {
     fc.assert(
-      fc.property(csvBytes, cuts, fc.constantFrom(0, 1), (bytes, at, column) => {
+      fc.property(csvBytes, cuts, fc.constantFrom(0, 1), fc.boolean(), (bytes, at, column, inPlace) => {
         const reader = kernel.csvReader({ columns: [column] })
         const counter = kernel.counter({ tokens: { split: ' ' }, lower: 'before' })
         const expected = csvReference(bytes, { columns: [column] })
@@ -287,7 +287,12 @@ describe('a reader that counts', () => {
         let from = 0
         let rows = 0
         ends.forEach((end, i) => {
-          rows += reader.count(counter, bytes.subarray(from, end), i === ends.length - 1).rows
+          const chunk = bytes.subarray(from, end)
+          const isLast = i === ends.length - 1
+          if (inPlace && !isLast) {
+            reader.room().set(chunk)
+            rows += reader.countFilled(counter, chunk.length).rows
+          } else rows += reader.count(counter, chunk, isLast).rows
           from = end
         })
         const [{ keys, values }] = counter.drain().partitions as [

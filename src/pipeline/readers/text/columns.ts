@@ -1,6 +1,10 @@
 // One column of CSV as bytes, by the text kernel. It reads sound rows only: it stops in front of a row that is broken (or has
 // no end in the part), and the reader in JavaScript, whose rules are the rules, goes on from there for a while. So records,
 // failures and their places are the same on both ways.
+import { closeSync, openSync, readSync } from 'node:fs'
+import { setImmediate } from 'node:timers/promises'
+import type { Counter } from '../../../native/text/counter.ts'
+import type { RowReader as KernelReader } from '../../../native/text/reader.ts'
 import { textKernel } from '../../text.ts'
 import type { ReadBatch, RunContext } from '../../define.ts'
 import { RowParser, isEmptyLine } from './csv.ts'
@@ -12,6 +16,10 @@ import type { TextSource } from './source.ts'
 const mostColumns = 255
 // How much the other reader does before the kernel is tried again: a file full of broken rows is not read twice.
 const detourBytes = 256 * 1024
+// After so much, about ten milliseconds, other things have their turn.
+const turnBytes = 4 * 1024 * 1024
+
+const noRecords = { kind: 'records' as const, records: [] }
 
 /** The index of the column, where the kernel can read it. */
 export function kernelColumn(source: TextSource, entry: FileEntry, options: FilesOptions): number | undefined {
@@ -42,6 +50,16 @@ export async function* columnBatches(
     for (let at: number | undefined = from; at !== undefined && at < to;) {
       const start: number = at
       let end: number = start
+      if (context.texts !== undefined) {
+        for (const rows of countedRows(kernel, context.texts, source.path, start, to)) {
+          await setImmediate()
+          yield { batch: noRecords, taken: rows }
+        }
+        end = start + kernel.position
+        kernel.restart()
+        at = end < to ? yield* reader.read(end, to, end + detour) : undefined
+        continue
+      }
       let left = to - start
       for await (const chunk of source.chunks(start, true)) {
         const { columns, stopped } = kernel.push(left < chunk.length ? chunk.subarray(0, left) : chunk)
@@ -60,6 +78,42 @@ export async function* columnBatches(
     }
   } finally {
     kernel.close()
+  }
+}
+
+/**
+ * Counts the rows of [from, to) up to the first broken one, without a copy of them outside of the kernel. Gives the numbers
+ * of rows from time to time.
+ */
+function* countedRows(
+  kernel: KernelReader,
+  counter: Counter,
+  path: string,
+  from: number,
+  to: number,
+): Generator<number> {
+  const file = openSync(path, 'r')
+  try {
+    let rows = 0
+    let taken = 0
+    for (let at = from; at < to;) {
+      const room = kernel.room()
+      // A promise for each piece would cost as much as the piece.
+      const size = readSync(file, room, 0, Math.min(room.length, to - at), at)
+      if (size === 0) break
+      const counted = kernel.countFilled(counter, size)
+      rows += counted.rows
+      at += size
+      taken += size
+      if (counted.stopped) break
+      if (taken < turnBytes) continue
+      yield rows
+      rows = 0
+      taken = 0
+    }
+    yield rows
+  } finally {
+    closeSync(file)
   }
 }
 

@@ -5,11 +5,13 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, describe, expect, it } from 'vitest'
 import { toRecords } from '../../../../src/codec/batch.ts'
+import type { Counter } from '../../../../src/native/text/counter.ts'
 import type { ReadBatch, RunContext } from '../../../../src/pipeline/define.ts'
 import { columnBatches, kernelColumn } from '../../../../src/pipeline/readers/text/columns.ts'
 import type { FilesOptions } from '../../../../src/pipeline/readers/text/format.ts'
 import { csvBatches } from '../../../../src/pipeline/readers/text/rows.ts'
 import { Encoding, TextSource } from '../../../../src/pipeline/readers/text/source.ts'
+import { textKernel } from '../../../../src/pipeline/text.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'gearmill-columns-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
@@ -34,10 +36,16 @@ type Read = (
 ) => AsyncGenerator<ReadBatch>
 
 /** Records and failures in the order in which they come, with their places. */
-async function seenBy(read: Read, chunk: number, { bytes, column, from = 0, options }: Input): Promise<unknown[]> {
+async function seenBy(
+  read: Read,
+  chunk: number,
+  { bytes, column, from = 0, options }: Input,
+  texts?: Counter,
+): Promise<unknown[]> {
   const seen: unknown[] = []
   const context = {
     fail: (thrown: unknown, record: unknown, place: unknown) => seen.push([String(thrown), record, place]),
+    texts,
   } as unknown as RunContext
   const full: FilesOptions = {
     patterns: [path],
@@ -84,6 +92,35 @@ async function bothWays(
   return [sorted(kernel), sorted(script)]
 }
 
+/** How often each record comes, and the failures, where the reader counts itself what it can. */
+async function counted(input: Input, detour: number): Promise<{ counts: Map<unknown, number>; failures: unknown[] }> {
+  writeFileSync(path, input.bytes)
+  const counter = textKernel().counter({ tokens: 'none' })
+  try {
+    const seen = await seenBy((...parts) => columnBatches(...parts, input.column, undefined, detour), 7, input, counter)
+    const counts = countsOf(seen)
+    for (const { keys, values } of counter.drain().partitions) {
+      const texts = toRecords({ kind: 'text', ...keys })
+      for (const [i, text] of texts.entries()) counts.set(text, (counts.get(text) ?? 0) + (values[i] as number))
+    }
+    return { counts, failures: failuresOf(seen) }
+  } finally {
+    counter.close()
+  }
+}
+
+function countsOf(seen: readonly unknown[]): Map<unknown, number> {
+  const counts = new Map<unknown, number>()
+  for (const item of seen as readonly unknown[][]) {
+    if (item.length === 2) counts.set(item[0], (counts.get(item[0]) ?? 0) + 1)
+  }
+  return counts
+}
+
+function failuresOf(seen: readonly unknown[]): unknown[] {
+  return seen.filter((item) => (item as unknown[]).length === 3)
+}
+
 const pieces = [
   'a',
   'bc',
@@ -120,6 +157,19 @@ describe('a column of CSV', () => {
           expect(kernel).toEqual(script)
         },
       ),
+      { numRuns: 300 },
+    )
+  })
+
+  it('is counted by the reader as its records would be', async () => {
+    await fc.assert(
+      fc.asyncProperty(soup, column, fc.integer({ min: 1, max: 30 }), async (bytes, index, detour) => {
+        const input = { bytes, column: index }
+        const { counts, failures } = await counted(input, detour)
+        const script = await seenBy(csvBatches, 1 << 20, input)
+        expect(counts).toEqual(countsOf(script))
+        expect(failures).toEqual(failuresOf(script))
+      }),
       { numRuns: 300 },
     )
   })
