@@ -185,7 +185,8 @@ export const catalogue = {
     hint: 'Run it again.',
   },
   EXECUTION_TOPOLOGY: {
-    meaning: 'Slots moved, or a server took the place of another, while a keyspace was read in ranges of its table.',
+    meaning:
+      'Slots moved, or a server took the place of another, while a keyspace was read in ranges of its table, and it could not be read anew.',
     hint: 'Run it again when the reshard or the restart is done.',
   },
   EXECUTION_BLOCK_LOST: {
@@ -341,6 +342,14 @@ export const catalogue = {
   KERNEL_SIZE: {
     meaning: 'What a step gave back is too large to be kept.',
     hint: 'One step may give back 8 MiB: keep larger data under keys, and pass their names.',
+  },
+  MATRIX_CONVERGENCE: {
+    meaning: 'An algorithm on matrices did not come to rest within its iterations.',
+    hint: 'Raise `iterations`, or `tolerance`.',
+  },
+  MATRIX_SINGULAR: {
+    meaning: 'Equations have no single solution: columns depend on each other.',
+    hint: 'Leave out columns that follow from others, or use `ridge`.',
   },
   MODEL_RUNTIME: {
     meaning: 'A model was to be run where onnxruntime-node is not installed, or cannot be loaded.',

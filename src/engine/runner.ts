@@ -56,6 +56,11 @@ export interface TaskContext {
    * and goes when its client does.
    */
   temporary(key: string): Promise<number>
+  /**
+   * What the tasks of this stage agree on under a name: what the first of them gave. Where the stage begins anew
+   * (EXECUTION_TOPOLOGY), its tasks agree anew.
+   */
+  agree(name: string, value: string): Promise<string>
   /** The number of tasks of a stage. */
   tasksOf(stage: number): number
   /**

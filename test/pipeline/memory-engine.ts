@@ -155,6 +155,7 @@ export class MemoryEngine implements ExecutionEngine {
       async *upload(index) {
         yield* blocks.get(`${execution}/upload/${index}`) ?? []
       },
+      agree: async (_name, value) => value,
       tasksOf: (of) => submission.stages[of]?.tasks ?? 0,
       effect: (_record, commands) => {
         effects.push([...commands])

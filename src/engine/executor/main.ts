@@ -119,7 +119,8 @@ class Executor {
     try {
       outcome = await this.#run(message, abort.signal)
     } catch (error) {
-      outcome = abort.signal.aborted ? await this.#drop(message).catch(outcomeOf) : outcomeOf(error)
+      const failing = abort.signal.aborted ? this.#drop(message) : this.#failed(message, error)
+      outcome = await failing.catch(outcomeOf)
     }
     if (abort.signal.aborted) await this.#programs.forget(message.execution).catch(() => undefined)
     this.#current = undefined
@@ -218,6 +219,10 @@ class Executor {
         const [run] = await Promise.all([this.#runOf(key), this.#deployment.call('note', [x], [key, facts.leaseMs])])
         return { run, ttlMs: facts.leaseMs || temporaryTtlMs }
       },
+      agree: async (name, value) => {
+        const field = `a.${message.epoch}.${message.stage}.${name}`
+        return textOf(await this.#deployment.call('agree', [x], [field, value]))
+      },
       tasksOf: (stage) => facts.tasks[stage] ?? 0,
       partitionsOf: (stage) => facts.partitions[stage] ?? 0,
       winner: (stage, task) => this.#programs.winner(lane, message.execution, message.epoch, stage, task),
@@ -280,6 +285,19 @@ class Executor {
       await removeMarkers(this.#deployment, this.#placeOf(attempt), drained.far)
     }
     return settled
+  }
+
+  /** A read that does not fit together is read anew, by all tasks of its stage, where that can be. */
+  async #failed(message: TaskMessage, error: unknown): Promise<TaskOutcome> {
+    if (!(error instanceof GearmillError) || error.code !== 'EXECUTION_TOPOLOGY') throw error
+    const lane = this.#lane(message.lane)
+    const began = await this.#deployment.call(
+      'again',
+      [lane.executions + message.execution, lane.tasks],
+      [message.epoch, message.stage, mostEpochs],
+    )
+    if (numberOf(began) < 0) throw error
+    return this.#drop(message)
   }
 
   async #reportLost(message: TaskMessage, task: RunningTask, error: BlockMissingError): Promise<TaskOutcome> {

@@ -30,6 +30,8 @@ export interface TaskParts {
   readonly failed: () => Promise<number>
   /** Notes a temporary key; gives how long it lives and the run id of its server. */
   readonly temporary: (key: string) => Promise<{ readonly ttlMs: number; readonly run: string }>
+  /** Stores a value where there is none under its name; gives the one that is there. */
+  readonly agree: (name: string, value: string) => Promise<string>
   readonly tasksOf: (stage: number) => number
   readonly partitionsOf: (stage: number) => number
   /** Token of the attempt that committed a task of an earlier stage. */
@@ -149,6 +151,10 @@ export class RunningTask implements TaskContext {
     const { run, ttlMs } = await this.#parts.temporary(key)
     this.temporaries.set(key, run)
     return ttlMs
+  }
+
+  agree(name: string, value: string): Promise<string> {
+    return this.#parts.agree(name, value)
   }
 
   tasksOf(stage: number): number {

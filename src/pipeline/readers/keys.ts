@@ -45,7 +45,7 @@ export const keys = defineReader({
     const { deployment, namespace } = context.environment
     const part = new KeyspacePart(data as KeyspacePlan, index)
     const records = new KeyRecords(deployment, options, context, part.large)
-    const places = await part.locate(deployment, context.task.signal)
+    const places = await part.locate(deployment, context.task)
     const [place] = places
     if (place !== undefined) context.task.count({ shard: place.shard })
     const batches = async function* (): AsyncGenerator<ReadBatch> {

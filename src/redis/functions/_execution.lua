@@ -5,7 +5,8 @@
 -- Invariants: open <= window; left counts commits that are still to come; a stage ends when left is 0, the execution
 -- when the last stage does. `epoch` grows when a lost block sends the execution back to an earlier stage: entries of
 -- an older epoch are refused. While `rebuild` is set its stage only makes blocks again: effects and counters were
--- committed the first time. `resume` is the stage that goes on afterwards.
+-- committed the first time. `resume` is the stage that goes on afterwards. `k<stage>.final` is set once a stage did what
+-- cannot be taken back; until then it may begin anew. `a.<epoch>.<stage>.<name>`: what tasks of the stage agree on.
 --
 -- Keys: x = the execution's hash (it names its task stream and index); x:done = one bit a task; x:w = attempt that committed, where it was not the first;
 -- x:e = tasks with failed records; x:letters = dead letters of effects; x:p = the program; x:k = what open tasks have lying

@@ -53,13 +53,18 @@ local function commit(keys, args)
         -- No more digits than a number of JavaScript has; a counter that is not a number stays as it is.
         redis.pcall('HINCRBYFLOAT', keys[4], args[i], args[i + 1])
         expire_with(keys[4], lease)
+        redis.call('HSET', x, s .. '.final', 1)
       end
     end
     if bad > 0 then
       redis.call('HINCRBY', x, 'errors', bad)
+      redis.call('HINCRBY', x, s .. '.bad', bad)
     end
     if applied > 0 then
       redis.call('HINCRBY', x, 'written', applied)
+    end
+    if applied > 0 or #failed > 0 or tonumber(args[11]) > 0 then
+      redis.call('HSET', x, s .. '.final', 1)
     end
     redis.call('SETBIT', x .. ':done', first_bit(x, stage) + task, 1)
     expire_with(x .. ':done', lease)

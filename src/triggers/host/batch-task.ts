@@ -61,6 +61,10 @@ export class BatchTask implements TaskContext {
     return temporaryMs
   }
 
+  async agree(_name: string, value: string): Promise<string> {
+    return value
+  }
+
   tasksOf(): number {
     return 1
   }

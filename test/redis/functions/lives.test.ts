@@ -1,4 +1,4 @@
-// due, lost, drop, keep, note and forget: how executions start late, go back, are kept, and go.
+// due, lost, again, agree, drop, keep, note and forget: how executions start late, go back, are kept, and go.
 import { expect, it } from 'vitest'
 import { useLane } from './lane.ts'
 
@@ -69,6 +69,58 @@ it('lost: gives up in the end', async () => {
   expect((await lane.hash(x)).get('state')).toBe('running')
   expect(await lost(x, 2, 0)).toBe(1)
   expect((await lane.hash(x)).get('state')).toBe('failed')
+})
+
+const again = (x: string, epoch: number, stage: number) => lane.call('again', [x, lane.keys.tasks], epoch, stage, 2)
+
+it('again: begins a stage anew, as if nothing of it had been committed', async () => {
+  const x = await lane.submit('anew', [2, 1])
+  const [a = '', b = ''] = await lane.read('a', 10)
+  await lane.commit(x, a, { failed: 3, token: '2' })
+  expect((await lane.hash(x)).get('errors')).toBe('3')
+  expect(await again(x, 0, 1)).toBe(0)
+  expect(await again(x, 0, 0)).toBe(1)
+  expect(await again(x, 0, 0)).toBe(0)
+  expect(await lane.commit(x, b, { task: 1 })).toEqual([0, 0, 0])
+  const begun = await lane.hash(x)
+  expect(begun.get('errors')).toBe('0')
+  expect([...begun.keys()].filter((field) => field.startsWith('k0.'))).toEqual([])
+  expect(await lane.command('EXISTS', `${x}:e`, `${x}:w`)).toBe(0)
+  const entries = await lane.read('a', 10)
+  expect(await tasksOf(entries)).toEqual(['0.0 e1', '0.1 e1'])
+  for (const [task, entry] of entries.entries()) await lane.commit(x, entry, { task, epoch: 1, token: '1-1' })
+  expect(await again(x, 1, 0)).toBe(0)
+  const [last = ''] = await lane.read('a', 10)
+  await lane.commit(x, last, { stage: 1, epoch: 1, token: '1-1' })
+  const ended = await lane.hash(x)
+  expect([ended.get('state'), ended.get('k0.done'), ended.get('k0.in')]).toEqual(['done', '2', '20'])
+})
+
+it('again: refuses where effects were applied or frozen, and in the end', async () => {
+  const x = await lane.submit('final', [2, 1])
+  const [a = '', b = ''] = await lane.read('a', 10)
+  await lane.commit(x, a, { effects: [[['INCR', 'again:n']]] })
+  expect(await again(x, 0, 0)).toBe(-1)
+  await lane.commit(x, b, { task: 1 })
+  // The next stage has done nothing yet.
+  expect(await again(x, 0, 1)).toBe(1)
+  await lane.command('HSET', x, 'o.1.0', '1')
+  expect(await again(x, 1, 1)).toBe(-1)
+  await lane.command('HDEL', x, 'o.1.0')
+  expect(await again(x, 1, 1)).toBe(1)
+  expect(await again(x, 2, 1)).toBe(-1)
+  await lane.call('abort', [x, lane.keys.events], '{}')
+  expect(await again(x, 2, 1)).toBe(0)
+})
+
+it('agree: gives what the first one said', async () => {
+  const x = await lane.submit('agreed', [1])
+  expect(await lane.call('agree', [x], 'a.0.0.n', 'one')).toBe('one')
+  expect(await lane.call('agree', [x], 'a.0.0.n', 'two')).toBe('one')
+  expect(await lane.call('agree', [x], 'a.1.0.n', 'two')).toBe('two')
+  expect(await lane.call('agree', [`${x}.gone`], 'a.0.0.n', 'one')).toBe('')
+  expect(await lane.command('EXISTS', `${x}.gone`)).toBe(0)
+  await lane.call('abort', [x, lane.keys.events], '{}')
 })
 
 it('drop: forgets what means nothing any more, and only that', async () => {

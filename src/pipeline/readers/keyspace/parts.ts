@@ -3,9 +3,11 @@
 // A part is some slots (of one shard, as it was at the start) and a range of SCAN's order within them. Where the order does
 // not hang on the server process (one range for all keys, or slot after slot), the part is read from whoever has the slots
 // now, and read again where they moved meanwhile. Ranges of a hash table are those of one server process: where another one
-// took its place, or slots moved, parts that were read before and after would not fit together, so the execution fails.
+// took its place, or slots moved, parts that were read before and after do not fit together. So the tasks of a stage agree on
+// where the keys are, and where one of them finds that changed, all read anew.
 import { setTimeout as delay } from 'node:timers/promises'
 import { ConnectError, GearmillError } from '../../../errors.ts'
+import type { TaskContext } from '../../../engine/runner.ts'
 import type { Deployment } from '../../../redis/deployment.ts'
 import { covers, shared, standingOf } from '../../../redis/ownership.ts'
 import { numberOf } from '../../../redis/replies.ts'
@@ -17,7 +19,6 @@ type SlotRanges = readonly (readonly [number, number])[]
 /** What the plan says of one shard. */
 interface PlannedShard {
   readonly slots: SlotRanges
-  readonly runId: string
   /** A power of two. */
   readonly ranges: number
   /** Whether a string may be too large to be read in one reply. */
@@ -34,7 +35,9 @@ export interface KeyspacePlan {
 export interface Place {
   readonly shard: string
   readonly range: ScanRange
-  /** Of the server, when it was asked. */
+  /** Which process has which slots. */
+  readonly home: string
+  /** The same, and how often slots have changed hands. */
   readonly signature: string
 }
 
@@ -63,15 +66,14 @@ export async function planKeyspace(
   let keys = 0
   const shards = await Promise.all(
     topology.shards.map(async (shard): Promise<PlannedShard> => {
-      const [{ runId }, size, large] = await Promise.all([
-        standingOf(deployment, shard),
+      const [size, large] = await Promise.all([
         deployment.onShard(shard.id, ['DBSIZE']),
         values && mayHoldLarge(deployment, shard.id),
       ])
       const count = numberOf(size)
       keys += count
       const ranges = order === 'unknown' ? 1 : rangesOf(count)
-      return { slots: shard.slots, runId, ranges, large }
+      return { slots: shard.slots, ranges, large }
     }),
   )
   return { plan: { cluster: topology.cluster, order, shards }, keys }
@@ -82,6 +84,7 @@ export class KeyspacePart {
   readonly large: boolean
   readonly #plan: KeyspacePlan
   readonly #shard: PlannedShard
+  readonly #at: number
   readonly #range: number
 
   constructor(plan: KeyspacePlan, index: number) {
@@ -89,6 +92,7 @@ export class KeyspacePart {
     let at = 0
     while (range >= (plan.shards[at] as PlannedShard).ranges) range -= (plan.shards[at++] as PlannedShard).ranges
     this.#plan = plan
+    this.#at = at
     this.#shard = plan.shards[at] as PlannedShard
     this.#range = range
     this.large = this.#shard.large
@@ -100,9 +104,19 @@ export class KeyspacePart {
   }
 
   /**
-   * Where the part is now. Throws EXECUTION_TOPOLOGY where it cannot be read any more, or slots stay on their way.
+   * Where the part is now. Throws EXECUTION_TOPOLOGY where it is not where other tasks have read theirs, or slots stay on their
+   * way.
    */
-  async locate(deployment: Deployment, signal: AbortSignal): Promise<Place[]> {
+  async locate(deployment: Deployment, task: Pick<TaskContext, 'agree' | 'signal'>): Promise<Place[]> {
+    const places = await this.#settled(deployment, task.signal)
+    if (this.#movable) return places
+    const home = places.map((place) => place.home).join('\n')
+    if ((await task.agree(`keys.${this.#at}`, home)) !== home)
+      throw moved('slots moved, or a server took the place of another')
+    return places
+  }
+
+  async #settled(deployment: Deployment, signal: AbortSignal): Promise<Place[]> {
     const deadline = performance.now() + patienceMs
     for (;;) {
       signal.throwIfAborted()
@@ -123,13 +137,10 @@ export class KeyspacePart {
 
   /** Undefined where the slots are moving now. */
   async #places(deployment: Deployment): Promise<Place[] | undefined> {
-    const { slots, runId, ranges } = this.#shard
+    const { slots, ranges } = this.#shard
     const { cluster, order } = this.#plan
     const { shards } = await deployment.refresh()
     const owners = shards.filter((shard) => shared(shard.slots, slots).length > 0)
-    const [owner] = owners
-    if (owner === undefined) return undefined
-    if (!this.#movable && !(owners.length === 1 && covers(owner.slots, slots))) throw moved('slots have moved')
     const places: Place[] = []
     let found: [number, number][] = []
     for (const shard of owners) {
@@ -137,13 +148,14 @@ export class KeyspacePart {
       const standing = await standingOf(deployment, shard)
       if (!covers(standing.slots, own)) return undefined
       if (standing.moving.some((slot) => covers(slots, [[slot, slot]]))) return undefined
-      if (!this.#movable && standing.runId !== runId) throw moved('another server took the place of the one')
       found = [...found, ...own]
+      const home = `${shard.id} ${standing.runId} ${JSON.stringify(own)}`
       places.push({
         shard: shard.id,
         // The range is cut from the slots of the plan, so that it is the same whoever has them.
         range: this.#rangeIn(scanRangeOf(order, this.#range, ranges, cluster, slots), own),
-        signature: `${shard.id} ${standing.runId} ${standing.epoch} ${JSON.stringify(own)}`,
+        home,
+        signature: `${home} ${standing.epoch}`,
       })
     }
     return covers(found, slots) ? places : undefined

@@ -21,6 +21,9 @@ export async function splitsOf(
   return keys.splits({ ...defaults, ...options }, context, undefined)
 }
 
+/** What the parts of one plan agree on. */
+const agreements = new WeakMap<object, Map<string, string>>()
+
 export async function readPart(
   deployment: Deployment,
   data: unknown,
@@ -34,6 +37,12 @@ export async function readPart(
   const context = {
     task: {
       signal: new AbortController().signal,
+      agree: async (name: string, value: string) => {
+        const agreed = agreements.get(data as object) ?? new Map<string, string>()
+        agreements.set(data as object, agreed)
+        if (!agreed.has(name)) agreed.set(name, value)
+        return agreed.get(name)
+      },
       count: (counts: { readonly skipped?: number }) => void (skipped += counts.skipped ?? 0),
     } as unknown as RunContext['task'],
     environment: { worker: 'test', scratch: '', deployment, namespace: 'gm' },
