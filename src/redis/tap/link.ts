@@ -14,13 +14,16 @@ const ackMs = 1000
 /** The first acknowledgement may come before the server counts us in: it is repeated until data flow. */
 const firstAckMs = 10
 const firstAcks = 100
-const bufferBytes = 256 * 1024
+const bufferBytes = 1024 * 1024
 /**
- * A busy server sends a little after each round of its loop; each is a wake-up for us and for it. Reads that follow each
- * other within `busyMs` are therefore put off: many then are one.
+ * A busy server sends a little after each round of its loop; each is a wake-up for us and for it, and what is found in it a
+ * call. Reads that follow each other within `busyMs` are therefore put off, and for longer where much comes: many then are
+ * one.
  */
 const busyMs = 0.5
 const restMs = 2
+const muchBytes = 4096
+const longRestMs = 10
 
 /** Where a tap is in a primary's history. */
 export interface TapPosition {
@@ -144,7 +147,7 @@ class Link {
     const often = now - this.#readAt < busyMs
     this.#readAt = now
     if (!often || length > this.#buffer.length / 2) return true
-    this.#resting = setTimeout(() => this.#resume(), restMs)
+    this.#resting = setTimeout(() => this.#resume(), length > muchBytes ? longRestMs : restMs)
     return false
   }
 
