@@ -39,12 +39,27 @@ async function set(settings: Record<string, string>): Promise<void> {
 }
 
 describe('gearmill doctor', () => {
+  it('shows what multiplies matrices, and what was asked for and is not there', async () => {
+    const told = async (GEARMILL_BLAS: string) => {
+      const env = { PATH: process.env.PATH, GEARMILL_BLAS }
+      const { stdout } = await gearmill(['doctor', '--url', server.url, '--json'], { env })
+      return report.parse(JSON.parse(stdout)).findings.find(({ check }) => check === 'matrices')
+    }
+    expect(await told('wasm')).toMatchObject({ state: 'ok', found: expect.stringMatching(/^WebAssembly SIMD/) })
+    expect(await told('')).toMatchObject({
+      state: 'ok',
+      found: expect.stringMatching(/^(WebAssembly SIMD|OpenBLAS [\d.]+, \w+ kernels)/),
+    })
+    expect(await told('/nowhere.so')).toMatchObject({ state: 'fail', found: expect.stringContaining('/nowhere.so') })
+  })
+
   it('looks at everything, and is content with a server without a memory limit', async () => {
     const { code, ok, findings, of } = await examine(server.url)
     expect({ code, ok }).toEqual({ code: 0, ok: true })
     expect(findings.map(({ check }) => check)).toEqual([
       'node',
       'server program',
+      'matrices',
       'onnxruntime',
       'url',
       'namespace',

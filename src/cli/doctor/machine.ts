@@ -2,13 +2,14 @@
 import { availableParallelism } from 'node:os'
 import type { LoadedConfig } from '../../config.ts'
 import { GearmillError } from '../../errors.ts'
+import { blasVariable, chooseBlas } from '../../native/blas/blas.ts'
 import { runtimeVersion } from '../../native/onnx/runtime.ts'
 import { redactUrl } from '../../redis/url.ts'
 import { findServer } from '../../server/binary.ts'
 import { fail, ok, warn, type Finding } from './finding.ts'
 
 export async function examineMachine(loaded: LoadedConfig, env: NodeJS.ProcessEnv): Promise<Finding[]> {
-  return [node(), await serverProgram(env), onnxruntime(), ...configuration(loaded)]
+  return [node(), await serverProgram(env), multiplication(env), onnxruntime(), ...configuration(loaded)]
 }
 
 function node(): Finding {
@@ -17,6 +18,17 @@ function node(): Finding {
   return enough
     ? ok('node', `${process.version}, ${availableParallelism()} cores`)
     : fail('node', process.version, 'Gearmill needs Node 20.19 or newer.')
+}
+
+/** Products of matrices are right in any case, and much faster with a library. */
+function multiplication(env: NodeJS.ProcessEnv): Finding {
+  try {
+    const { description } = chooseBlas(env[blasVariable])
+    return ok('matrices', description)
+  } catch (error) {
+    if (!(error instanceof GearmillError)) throw error
+    return fail('matrices', error.message, `Unset ${blasVariable}, or name a library that is there.`)
+  }
 }
 
 /** Only models need it, and they say so where it is missing. */

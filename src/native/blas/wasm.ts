@@ -38,7 +38,7 @@ function instantiate(): Kernels {
 }
 
 export function wasmBlas(): Blas {
-  return { kind: 'wasm', description: 'WebAssembly SIMD (no OpenBLAS was found)', gemm }
+  return { kind: 'wasm', description: 'WebAssembly SIMD; OpenBLAS (apt-get install libopenblas0) is about 2.5 times as fast', gemm }
 }
 
 function gemm({ m, n, k, alpha, a, b, c }: Product): void {
