@@ -219,6 +219,10 @@ export const catalogue = {
     hint: 'Nothing is lost: what was not committed is processed there.',
     retryable: true,
   },
+  TRIGGER_LOOP: {
+    meaning: 'The function of a key trigger writes keys through mill.redis that it listens to, again and again.',
+    hint: 'Write with write(): a trigger does not see its own effects. Or leave out the events of its own keys. resume() goes on.',
+  },
   TRIGGER_CALL: {
     meaning: 'A call failed: the function threw, or its answer did not come in time.',
     hint: 'The message says why; where nothing answered, see that a worker runs.',

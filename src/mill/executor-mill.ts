@@ -6,7 +6,7 @@ import { PlanError } from '../errors.ts'
 import { executorModels, type ExecutorModels } from '../models/executor-models.ts'
 import { Tensors } from '../models/tensors.ts'
 import type { Deployment } from '../redis/deployment.ts'
-import { userRedis, type UserRedis } from '../redis/user.ts'
+import { userRedis, type UserRedis, type Watch } from '../redis/user.ts'
 import { broadcastPrefix, openBroadcast } from './broadcast.ts'
 import { checkAmount, checkCounter, counterPrefix, type Counter } from './counter.ts'
 
@@ -51,8 +51,12 @@ class KnownThings extends Map<string, unknown> {
   }
 }
 
-export default function known(deployment: Deployment, place: ExecutorPlace): ReadonlyMap<string, unknown> {
-  const redis = userRedis(deployment)
+export default function known(
+  deployment: Deployment,
+  place: ExecutorPlace,
+  watch?: Watch,
+): ReadonlyMap<string, unknown> {
+  const redis = userRedis(deployment, watch)
   const models = executorModels(deployment, place.namespace)
   const tensors = new Tensors(deployment, place.namespace)
   const things = new KnownThings([], { [counterPrefix]: counter, [broadcastPrefix]: openBroadcast })

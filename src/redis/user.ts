@@ -23,12 +23,15 @@ export interface UserRedis extends Pick<NamedCommands, UserCommandName> {
   sendCommand(args: readonly Key[]): Promise<Reply>
 }
 
+/** Hears of each command that is sent: its name, and the keys that it begins with. */
+export type Watch = (command: string, keys: readonly string[]) => void
+
 /** The user's commands on a deployment; closed with it. */
-export function userRedis(deployment: Deployment): UserRedis {
+export function userRedis(deployment: Deployment, watch?: Watch): UserRedis {
   if (!(deployment instanceof RedisDeployment)) {
     throw new PlanError('PLAN_OPTION', 'expected a deployment made by connectDeployment()')
   }
-  const commands = new UserCommands(deployment)
+  const commands = new UserCommands(deployment, watch)
   const methods: Record<string, unknown> = {}
   for (const [name, keyOf] of Object.entries(userCommands)) {
     methods[name] = (...args: readonly unknown[]) => commands.run(name, keyOf(args), args)
@@ -54,8 +57,10 @@ class UserCommands {
   /** Of sendCommand: where a command has its first key; 0: nowhere; -1: the server must be asked each time. */
   readonly #firstKeys = new Map<string, Promise<number>>()
   readonly #gets: JoinedGets
+  readonly #watch: Watch | undefined
 
-  constructor(deployment: RedisDeployment) {
+  constructor(deployment: RedisDeployment, watch: Watch | undefined) {
+    this.#watch = watch
     this.#deployment = deployment
     this.#router = deployment.router
     this.#gets = new JoinedGets({
@@ -76,6 +81,7 @@ class UserCommands {
   }
 
   #send(name: string, key: unknown, args: readonly unknown[]): Promise<unknown> {
+    this.#watch?.(name, keysOf(args[0]))
     return this.#router.run(this.#target(key), (client) => invoke(client, name, args), policyOf(name))
   }
 
@@ -108,6 +114,7 @@ class UserCommands {
 
   async sendCommand(args: readonly Key[]): Promise<Reply> {
     this.#gets.flush()
+    this.#watch?.(String(args[0]), keysOf(args[1]))
     const target = this.#deployment.topology.cluster ? await this.#targetOf(args) : this.#target(undefined)
     return this.#router.run(target, (client) => send(client, [...args]), policyOf(String(args[0])))
   }
@@ -164,6 +171,13 @@ class UserCommands {
 
 function isKey(key: unknown): key is Key {
   return typeof key === 'string' || Buffer.isBuffer(key)
+}
+
+/** A key, keys, or pairs of keys and values. */
+function keysOf(argument: unknown): string[] {
+  if (isKey(argument)) return [argument.toString()]
+  if (!Array.isArray(argument)) return []
+  return argument.flatMap((item: unknown) => keysOf(Array.isArray(item) ? item[0] : item))
 }
 
 function invoke(client: Client, name: string, args: readonly unknown[]): Promise<unknown> {

@@ -158,4 +158,31 @@ describe('the tap', () => {
     ])
     await mill.close()
   })
+
+  it('is protected from a function that writes what it listens to', async () => {
+    await using server = await startServer()
+    const mill = await connected(server.url)
+    const trigger = await mill
+      .keyEvents('n:*', { events: ['incrby'] })
+      .forEach(async ({ key }) => {
+        await mill.redis.incr(key)
+      })
+      .register({ name: 'loops' })
+    // One that leaves its own writes alone goes on, though most of its events are its own.
+    const guarded = await mill
+      .keyEvents('g:*', { events: ['set'] })
+      .forEach(async ({ key }) => {
+        if (key.endsWith(':copy')) return
+        await Promise.all(Array.from({ length: 5 }, (_, i) => mill.redis.set(`${key}:${i}:copy`, 'x')))
+      })
+      .register({ name: 'guarded' })
+    await mill.redis.incr('n:1')
+    await until(async () => (await trigger.status()).state === 'stopped')
+    const { reason } = await trigger.status()
+    expect(reason).toMatchObject({ code: 'TRIGGER_LOOP' })
+    for (let n = 0; n < 200; n++) await mill.redis.set(`g:${n}`, 'x')
+    await until(async () => (await guarded.status()).successes >= 1200)
+    expect(await guarded.status()).toMatchObject({ state: 'running', events: 1200 })
+    await mill.close()
+  })
 })

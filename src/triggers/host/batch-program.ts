@@ -4,7 +4,14 @@
 import type { Command, Environment, Failure, Program } from '../../engine/runner.ts'
 import { ModelError, PlanError } from '../../errors.ts'
 import { builtins } from '../../pipeline/builtins.ts'
-import { defineReader, type BatchStep, type Definition, type ReadBatch, type RunContext, type Step } from '../../pipeline/define.ts'
+import {
+  defineReader,
+  type BatchStep,
+  type Definition,
+  type ReadBatch,
+  type RunContext,
+  type Step,
+} from '../../pipeline/define.ts'
 import { failureOf } from '../../pipeline/failures.ts'
 import { Chain } from '../../pipeline/fusion.ts'
 import { window, type WindowStep } from '../../pipeline/operations/window.ts'

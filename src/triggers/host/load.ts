@@ -3,12 +3,13 @@ import { loadCode } from '../../code/load.ts'
 import type { LoadedRealms } from '../../engine/executor/realms.ts'
 import { readLarge } from '../../engine/large-values.ts'
 import { realmOf } from '../../engine/realm.ts'
-import type { Command, Environment } from '../../engine/runner.ts'
+import type { Command, Environment, Failure } from '../../engine/runner.ts'
 import { GearmillError, TriggerError } from '../../errors.ts'
 import { decodeProgram, type StepProgram } from '../../pipeline/program.ts'
 import type { Deployment } from '../../redis/deployment.ts'
 import { textMapOf } from '../../redis/replies.ts'
 import { parseUrl } from '../../redis/url.ts'
+import type { Watch } from '../../redis/user.ts'
 import type { TriggerKeys } from '../keys.ts'
 import type { TriggerOptions } from '../options.ts'
 import { type CallEvent, commandSource } from '../sources/command.ts'
@@ -18,6 +19,7 @@ import type { EventSource, SourceDescription } from '../sources/source.ts'
 import { streamSource } from '../sources/stream.ts'
 import { BatchProgram, type BatchOutcome } from './batch-program.ts'
 import type { EventBatch } from './event-batch.ts'
+import { LoopBreaker } from './loop-breaker.ts'
 
 /** How long a reply waits for whoever called, in milliseconds. */
 const replyMs = 60_000
@@ -28,6 +30,7 @@ export interface LoadedTrigger {
   readonly program: BatchProgram
   /** Ticks that the seat has to make. */
   readonly schedule?: Schedule
+  readonly breaker?: LoopBreaker
   readonly answer?: (batch: EventBatch, i: number, outcome: BatchOutcome) => readonly Command[]
 }
 
@@ -38,7 +41,9 @@ export interface LoadContext {
   readonly environment: Environment
   readonly base: string
   readonly secret: string | undefined
-  readonly known: () => Promise<ReadonlyMap<string, unknown>>
+  readonly known: (watch?: Watch) => Promise<ReadonlyMap<string, unknown>>
+  /** Stops the trigger. */
+  readonly halt: (failure: Failure) => void
   readonly realms: LoadedRealms
   readonly signal: AbortSignal
 }
@@ -55,10 +60,11 @@ export async function loadTrigger(
   if (fields.get('rev') !== revision) return undefined
   const trigger = JSON.parse(fields.get('options') ?? '{}') as TriggerOptions
   const description = JSON.parse(fields.get('source') ?? '{}') as SourceDescription
+  const breaker = description.kind === 'keys' ? new LoopBreaker(name, description, context.halt) : undefined
   const program = {
     execution: `trigger.${name}`,
     bytes: new Uint8Array(),
-    functions: await functionsOf(fields, context),
+    functions: await functionsOf(fields, context, breaker && ((command, written) => breaker.wrote(command, written))),
   }
   const bytes = await readLarge(deployment, fields.get('program') ?? '')
   if (bytes.length === 0) throw new TriggerError('TRIGGER_UNKNOWN', `the program of trigger ${name} is gone`)
@@ -81,7 +87,12 @@ export async function loadTrigger(
   const batches = await BatchProgram.open({ name, stages, program, environment }, context.signal)
   if (description.kind === 'keys') {
     const { database } = parseUrl(deployment.url)
-    return { trigger, source: keySource(keys.internal(name), deployment, database), program: batches }
+    return {
+      trigger,
+      source: keySource(keys.internal(name), deployment, database),
+      program: batches,
+      ...(breaker === undefined ? {} : { breaker }),
+    }
   }
   if (description.kind === 'schedule') {
     return { trigger, source: scheduleSource(keys.internal(name)), program: batches, schedule: description }
@@ -93,6 +104,7 @@ export async function loadTrigger(
 async function functionsOf(
   fields: ReadonlyMap<string, string>,
   { deployment, base, secret, known, realms }: LoadContext,
+  watch: Watch | undefined,
 ): Promise<readonly unknown[]> {
   const code = fields.get('code') ?? ''
   if (code === '') return []
@@ -100,7 +112,8 @@ async function functionsOf(
   if (bytes.length === 0) throw new GearmillError('CAPTURE_LOAD', 'the code of the trigger is missing')
   const realm = realmOf(fields.get('realm'))
   return loadCode(bytes, {
-    known: await known(),
+    // What is shared with others is not this trigger's alone.
+    known: await known(realm === undefined ? watch : undefined),
     base,
     ...(secret === undefined ? {} : { secret }),
     ...(realm === undefined ? {} : { realm: await realms.state(realm) }),

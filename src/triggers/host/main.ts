@@ -5,7 +5,9 @@ import { endWithParent, type ParentWatch } from '../../engine/executor/parent-wa
 import { LoadedRealms } from '../../engine/executor/realms.ts'
 import { failureOf } from '../../engine/failure.ts'
 import { connectDeployment } from '../../redis/connect.ts'
+import type { Failure } from '../../engine/runner.ts'
 import type { Deployment } from '../../redis/deployment.ts'
+import type { Watch } from '../../redis/user.ts'
 import { tapName, triggerKeys, type TriggerKeys } from '../keys.ts'
 import { realmWorker, type FromHost, type HostSetup, type SeatOrder, type ToHost } from '../protocol.ts'
 import { HostPosition } from '../position.ts'
@@ -40,12 +42,12 @@ class Host {
     this.#realms = new LoadedRealms(deployment, setup.namespace, realmWorker(setup.worker))
   }
 
-  async #makeKnown(): Promise<ReadonlyMap<string, unknown>> {
+  async #makeKnown(watch?: Watch): Promise<ReadonlyMap<string, unknown>> {
     if (this.#setup.known === undefined) return new Map()
     const module = (await import(this.#setup.known)) as {
-      default: (deployment: Deployment, place: { namespace: string }) => ReadonlyMap<string, unknown>
+      default: (deployment: Deployment, place: { namespace: string }, watch?: Watch) => ReadonlyMap<string, unknown>
     }
-    return module.default(this.#deployment, { namespace: this.#setup.namespace })
+    return module.default(this.#deployment, { namespace: this.#setup.namespace }, watch)
   }
 
   #freePlace(): number {
@@ -81,6 +83,7 @@ class Host {
       held.seat = new TapSeat({ order, namespace, keys: this.#keys, deployment, trouble })
       return held.seat.run()
     }
+    const halt = (failure: Failure): void => send({ type: 'halt', name, revision, failure })
     const loaded = await loadTrigger(name, revision, {
       deployment,
       namespace,
@@ -88,7 +91,8 @@ class Host {
       environment: { worker, scratch, deployment, namespace },
       base,
       secret,
-      known: () => (this.#known ??= this.#makeKnown()),
+      known: (watch) => (watch === undefined ? (this.#known ??= this.#makeKnown()) : this.#makeKnown(watch)),
+      halt,
       realms: this.#realms,
       signal: abort.signal,
     })
@@ -101,7 +105,7 @@ class Host {
       deployment,
       gate: this.#gate,
       running: (running) => this.#position.write(place, running && { ...running, id }),
-      halt: (failure) => send({ type: 'halt', name, revision, failure }),
+      halt,
       trouble,
     })
     try {

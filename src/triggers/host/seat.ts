@@ -8,6 +8,7 @@ import { EffectCatalogue } from '../../engine/effects.ts'
 import { pause } from '../../engine/events.ts'
 import type { Command, Failure } from '../../engine/runner.ts'
 import { ConnectError, PlanError, TriggerError } from '../../errors.ts'
+import type { KeyEvent } from '../../pipeline/readers/events.ts'
 import type { Deployment } from '../../redis/deployment.ts'
 import { itemsOf, numberOf, textOf } from '../../redis/replies.ts'
 import { slotOf } from '../../redis/slots.ts'
@@ -21,6 +22,7 @@ import { Committer, FencedError } from './committer.ts'
 import { timeOf, unpackPlain, type EventBatch, type KeptEvent } from './event-batch.ts'
 import { Feed, type RawBatch } from './feed.ts'
 import type { Gate } from './gate.ts'
+import type { LoopBreaker } from './loop-breaker.ts'
 import { Outboxes } from './outboxes.ts'
 import { findStreams } from './streams.ts'
 import { Ticker } from './ticker.ts'
@@ -42,6 +44,7 @@ export interface SeatOptions {
   readonly program: BatchProgram
   readonly gate: Gate
   readonly schedule?: Schedule
+  readonly breaker?: LoopBreaker
   /** Notes what runs, for whoever finds this process dead. */
   readonly running: (running: Omit<Running, 'id'> | undefined) => void
   readonly answer?: (batch: EventBatch, i: number, outcome: BatchOutcome) => readonly Command[]
@@ -509,6 +512,7 @@ export class Seat {
     const { gate, program, running, trigger } = this.#options
     const leave = await gate.enter(false)
     running({ suspects: suspectsOf(batch), since: Date.now(), timeoutMs: trigger.timeoutMs })
+    this.#options.breaker?.begin((batch.records as readonly KeyEvent[]).map(({ key }) => key))
     try {
       return await program.run(batch.records)
     } finally {
