@@ -7,6 +7,7 @@ import { doctorCommand } from './doctor/doctor.ts'
 import { exitCodeOf, isInterruption, printError } from './exit.ts'
 import { inspectCommand } from './inspect.ts'
 import { listCommand } from './ls.ts'
+import { kernelsCommand } from './kernels.ts'
 import { modelsCommand } from './models.ts'
 import { runCommand } from './run.ts'
 import { splitCommand } from './split.ts'
@@ -28,6 +29,7 @@ export function buildProgram(cli: Cli): Command {
     inspectCommand(cli),
     abortCommand(cli),
     triggersCommand(cli),
+    kernelsCommand(cli),
     modelsCommand(cli),
     doctorCommand(cli),
     splitCommand(cli),

@@ -189,15 +189,23 @@ export class Kernels {
   start<T = unknown>(name: string, ...args: unknown[]): Promise<Chain<T>>
   start<T = unknown>(options: StartOptions): Promise<Chain<T>>
   async start<T>(what: string | StartOptions, ...rest: unknown[]): Promise<Chain<T>> {
-    const { name, args = [], id }: StartOptions = typeof what === 'string' ? { name: what, args: rest } : what
+    const {
+      name,
+      args = [],
+      id,
+      text = false,
+    }: StartOptions = typeof what === 'string' ? { name: what, args: rest } : what
     checkName(name, 'start')
     if (!Array.isArray(args)) refuse('start', 'args: a list', args)
     if (id !== undefined) checkId(id)
     const { deployment, namespace } = this.#options
-    const call = encodeCall(name, checkArguments(args))
+    const values = checkArguments(args)
     const chain = id ?? this.#newId()
     const lane = laneOfChain(namespace, chain)
-    await deployment.call('chain_start', [lane.base], [chain, call])
+    if (text) {
+      const texts = values.map((value) => (typeof value === 'string' ? value : refuse('start', 'texts', value)))
+      await deployment.call('start', [lane.base, lane.chain(chain)], [name, ...texts])
+    } else await deployment.call('chain_start', [lane.base], [chain, encodeCall(name, values)])
     return new StartedChain<T>(chain, this.#client)
   }
 

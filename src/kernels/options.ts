@@ -24,6 +24,8 @@ export interface StartOptions {
   readonly args?: readonly unknown[]
   /** The same id is the same chain, however often it is started. Default: a new one. */
   readonly id?: string
+  /** The arguments are texts as from another client: read as the kernel declares. Default false: values. */
+  readonly text?: boolean
 }
 
 const longestSource = 1024 * 1024
