@@ -39,6 +39,7 @@ export async function cliReference() {
   parts.push('| `GEARMILL_CONFIG` | the path of the configuration file |')
   parts.push('| `GEARMILL_SECRET` | what shipped code is signed with |')
   parts.push('| `GEARMILL_SERVER` | the server program that `local()` starts |')
+  parts.push('| `GEARMILL_BLAS` | what multiplies matrices: `wasm`, `openblas`, or the path of a library |')
   parts.push('', '## Exit codes', '', '| code | meaning |', '|---|---|')
   for (const [code, meaning] of Object.entries(exitCodes)) parts.push(`| ${code} | ${cell(meaning)} |`)
   parts.push(
