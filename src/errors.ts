@@ -140,6 +140,10 @@ export const catalogue = {
     meaning: 'A record cannot travel to another executor (structured clone does not carry it).',
     hint: 'Map it to plain data before the operation that shuffles.',
   },
+  PLAN_SCRIPT: {
+    meaning: 'A script cannot be parsed.',
+    hint: 'The message names the line and what was found there.',
+  },
   PLAN_KEY_TYPE: {
     meaning: 'A key holds another type than the operation needs.',
     hint: 'Choose another key, or read with `{ type }`.',
@@ -175,6 +179,14 @@ export const catalogue = {
   EXECUTION_MEMORY: {
     meaning: 'An executor used more memory than its limit, Buffers and WebAssembly included.',
     hint: 'Raise `memoryMb`, or use less in the function that the error names.',
+  },
+  EXECUTION_SCRIPT: {
+    meaning: 'A script threw.',
+    hint: 'The message names the line of the script; the stack holds what was thrown.',
+  },
+  EXECUTION_SCRIPT_REFUSED: {
+    meaning: 'No worker of the group runs scripts that are not signed.',
+    hint: 'Start workers with --allow-scripts (`allowScripts`), or set GEARMILL_SECRET for them and for whoever submits.',
   },
   EXECUTION_ABORTED: {
     meaning: 'The execution was aborted.',

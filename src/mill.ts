@@ -22,6 +22,8 @@ import type { LocalOptions, MillOptions } from './mill/options.ts'
 import { Kernels } from './kernels/kernels.ts'
 import type { KernelService } from './kernels/service.ts'
 import { Realms, type Realm, type RealmOptions } from './mill/realm.ts'
+import { execScript, type ScriptOptions } from './mill/script/exec.ts'
+import type { RunningExecution } from './pipeline/execution.ts'
 import { Readers } from './pipeline/readers.ts'
 import type { Deployment, Topology } from './redis/deployment.ts'
 import type { UserRedis } from './redis/user.ts'
@@ -270,6 +272,23 @@ export class Mill extends Readers implements AsyncDisposable {
    */
   realm(name: string, options: RealmOptions = {}): Realm {
     return this.#realms.open(name, options)
+  }
+
+  /**
+   * Runs a script in an executor: its text sees the readers by their names (`keys`, `from`, ...), and `mill`. Gives the value of
+   * its last expression, as JSON has it; a pipeline there is run. What it registers stays. A mill without executors of its own
+   * gives it to workers that run scripts (`allowScripts`), or to any with the same GEARMILL_SECRET.
+   *
+   * Throws `PLAN_SCRIPT`, `PLAN_OPTION`, and ExecutionError with `EXECUTION_SCRIPT`, `EXECUTION_SCRIPT_REFUSED`, ...
+   *
+   * @example
+   * console.log(await mill.exec("keys('user:*').count()")) // [ 2 ]
+   */
+  exec(script: string, options?: ScriptOptions & { readonly unblocking?: false }): Promise<unknown>
+  /** Gives the execution at once; its result is the script's. */
+  exec(script: string, options: ScriptOptions & { readonly unblocking: true }): Promise<RunningExecution<unknown>>
+  exec(script: string, options: ScriptOptions = {}): Promise<unknown> {
+    return execScript(this.#engine, this.#calls, script, options)
   }
 
   /** Starts saving checkpoints every so many milliseconds. */

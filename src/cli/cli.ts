@@ -1,11 +1,12 @@
 // What every command is given: where data and talk go, what the environment says, and the flags that all commands have.
-import type { Writable } from 'node:stream'
+import type { Readable, Writable } from 'node:stream'
 import { InvalidArgumentError, type Command } from 'commander'
 import type { Logger } from '../engine/logger.ts'
 import { loadConfig, type ConfigOptions, type LoadedConfig } from '../config.ts'
 
 /** One call of the command line. Tests make their own. */
 export interface Cli {
+  readonly stdin: Readable
   /** Data only: what another program may read. */
   readonly stdout: Writable
   /** Everything said to people: progress, remarks, errors. */

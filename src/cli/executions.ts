@@ -39,11 +39,11 @@ export class Outlook {
     }
   }
 
-  /** Groups that have live workers, and the one that `gearmill worker` serves unless told otherwise. */
-  async groups(): Promise<string[]> {
+  /** Groups that have live workers, and, unless only those are asked for, the one that `gearmill worker` serves by default. */
+  async groups({ live: only = false } = {}): Promise<string[]> {
     const { groups } = laneKeys(this.namespace, 'gm0', remoteGroup)
     const live = itemsOf(await this.deployment.command(groups, ['ZRANGE', groups, 0, 999])).map(textOf)
-    return [...new Set([remoteGroup, ...live])]
+    return only ? live : [...new Set([remoteGroup, ...live])]
   }
 
   async all(): Promise<{ readonly group: string; readonly status: ExecutionStatus }[]> {

@@ -4,6 +4,7 @@ import { abortCommand } from './abort.ts'
 import { withCommonFlags, type Cli, type CommonFlags } from './cli.ts'
 import { demoCommand } from './demo/demo.ts'
 import { doctorCommand } from './doctor/doctor.ts'
+import { execCommand } from './exec.ts'
 import { exitCodeOf, isInterruption, printError } from './exit.ts'
 import { inspectCommand } from './inspect.ts'
 import { listCommand } from './ls.ts'
@@ -25,6 +26,7 @@ export function buildProgram(cli: Cli): Command {
     demoCommand(cli),
     runCommand(cli),
     workerCommand(cli),
+    execCommand(cli),
     listCommand(cli),
     inspectCommand(cli),
     abortCommand(cli),

@@ -63,6 +63,7 @@ async function serve(cli: Cli, config: Config, flags: WorkerFlags): Promise<void
   const deployment = await connectDeployment(url, { name: 'gearmill-worker', signal: cli.signal })
   try {
     const serving: WorkerOptions = {
+      allowScripts: config.allowScripts,
       deployment,
       namespace,
       group: flags.group,

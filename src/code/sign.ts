@@ -3,7 +3,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto'
 import { CaptureError } from '../errors.ts'
 
 /** What a signature is made for: it is of no use for anything else. */
-export type Purpose = 'code' | 'kernel'
+export type Purpose = 'code' | 'kernel' | 'script'
 
 /** HMAC-SHA256, 32 bytes. */
 export function signature(body: Uint8Array, secret: string, purpose: Purpose = 'code'): Buffer {

@@ -26,6 +26,13 @@ const unsubmittedMs = 60_000
 const lookAgainMs = 3000
 const idRule = /^[\w.:-]{1,128}$/
 
+export interface LocalWork {
+  readonly executors: number
+  readonly leaseMs: number
+  /** A client in one of the group's own executors: the group does not end with it. */
+  readonly guest?: true
+}
+
 export interface EngineClientOptions {
   readonly deployment: Deployment
   readonly namespace: string
@@ -35,7 +42,7 @@ export interface EngineClientOptions {
   readonly events: GroupEvents
   readonly known: ReadonlyMap<object, string>
   /** Of this client's own workers; undefined where the work is that of others. */
-  readonly local: { readonly executors: number; readonly leaseMs: number } | undefined
+  readonly local: LocalWork | undefined
   readonly jobs: {
     readonly maxAttempts: number
     readonly timeoutMs: number
@@ -154,6 +161,11 @@ export class EngineClient implements ExecutionEngine, HandleHost {
     const handle = new Handle(id, lane, this)
     this.#abortWith(handle, options.signal)
     return handle
+  }
+
+  /** Keeps an execution of local work alive that somebody else submitted. */
+  keepAlive(id: string): void {
+    if (this.#options.local) this.#kept.set(id, { lane: this.#laneOf(id), code: undefined, realm: undefined })
   }
 
   #describe(id: string, submission: Submission, options: SubmitOptions): Argument[] {
@@ -306,6 +318,7 @@ export class EngineClient implements ExecutionEngine, HandleHost {
 
   async #removeAll(): Promise<void> {
     await Promise.allSettled([...this.#kept].map(([id, { lane }]) => new Handle(id, lane, this).remove()))
+    if (this.#options.local?.guest) return
     await Promise.allSettled(
       this.#options.lanes.map((lane) =>
         this.deployment.command(lane.tasks, [

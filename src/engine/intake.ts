@@ -29,6 +29,8 @@ export interface IntakeOptions {
   /** Entries that this worker lost to another one. */
   readonly lost: (entries: readonly string[]) => void
   /** What the worker says of itself. */
+  /** It runs scripts of anybody. */
+  readonly allowScripts: boolean
   readonly describe: () => { readonly executors: number; readonly text: string }
   readonly trouble: (what: string, error: unknown) => void
 }
@@ -159,9 +161,9 @@ export class Intake {
   }
 
   async #beat(): Promise<void> {
-    const { deployment, lane, worker, leaseMs } = this.#options
+    const { deployment, lane, worker, leaseMs, allowScripts } = this.#options
     const { executors, text } = this.#options.describe()
-    const args = [worker, executors, leaseMs, text, lane.group]
+    const args = [worker, executors, leaseMs, text, lane.group, allowScripts ? 1 : 0]
     await deployment.call('beat', [lane.live, lane.tasks, lane.groups], args, { signal: this.#stop.signal })
   }
 

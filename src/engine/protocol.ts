@@ -45,6 +45,11 @@ export interface ExecutorSetup {
   /** Where npm packages of shipped functions are resolved from: a file URL. */
   readonly base: string
   readonly secret?: string
+  readonly leaseMs: number
+  /** Of the worker: how many executors it has. */
+  readonly executors: number
+  /** Scripts run though nobody signed them. */
+  readonly allowScripts: boolean
   readonly fault?: Fault
 }
 

@@ -1,6 +1,7 @@
 // What the engine asks of those above it (pipelines, matrices, ...): a runner turns one task of an execution into blocks,
 // effects and errors. The engine never looks into a program.
 import type { Argument, Deployment } from '../redis/deployment.ts'
+import type { BlocksConfig } from './protocol.ts'
 import type { RealmRef } from './realm.ts'
 
 /** One write command that a task asks for; applied when, and only if, the task commits. */
@@ -121,12 +122,29 @@ export interface Environment {
   /** This executor's own connection. */
   readonly deployment: Deployment
   readonly namespace: string
+  /** For programs that submit executions themselves. */
+  readonly submitter?: Submitter | undefined
   /** A folder for spilled runs, private to this executor, removed with it. */
   readonly scratch: string
   /** URLs of further servers by name: see `stores` of the configuration. */
   readonly stores?: Readonly<Record<string, string>> | undefined
   /** What the tables and sorts of a task may take before they are spilled, in bytes, where that is not left to runners. */
   readonly spillBytes?: number | undefined
+}
+
+/** What a program needs that submits executions to the workers of its own group. */
+export interface Submitter {
+  readonly group: string
+  readonly blocks: BlocksConfig
+  readonly leaseMs: number
+  readonly executors: number
+  readonly secret: string | undefined
+  /** Scripts run though nobody signed them. */
+  readonly allowScripts: boolean
+  /** Where packages are resolved from: a file URL. */
+  readonly base: string
+  /** Calls this before the executor ends. */
+  onClose(step: () => Promise<void>): void
 }
 
 export interface StageSpec {

@@ -113,6 +113,7 @@ export class Supervisor {
       leaseMs,
       wanted: () => this.#wanted(),
       arrived: (arrival) => this.#arrived(arrival),
+      allowScripts: this.#options.setup.allowScripts,
       held: () => [...this.#held.values()].filter((held) => held.arrival.lane === lane).map((held) => held.arrival.id),
       lost: (entries) => this.#lost(entries),
       describe: () => ({ executors, text }),

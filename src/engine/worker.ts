@@ -26,6 +26,8 @@ export interface WorkerOptions {
   readonly executorMemoryMb?: number | undefined
   /** What tables and sorts of a task may take before they are spilled, in bytes. Default: by the memory limit. */
   readonly spillBytes?: number | undefined
+  /** Runs scripts that any client of the server may submit. Default false. */
+  readonly allowScripts?: boolean | undefined
   readonly blocks: BlocksConfig
   readonly modules: Modules
   readonly secret?: string | undefined
@@ -76,6 +78,9 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       modules: options.modules,
       stores: options.stores,
       base: options.base,
+      leaseMs,
+      executors,
+      allowScripts: options.allowScripts ?? false,
       spillBytes: options.spillBytes,
       ...(options.secret === undefined ? {} : { secret: options.secret }),
       ...(options.fault ? { fault: options.fault } : {}),

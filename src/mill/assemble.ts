@@ -96,6 +96,7 @@ async function connected(
     group,
     executors,
     leaseMs,
+    allowScripts: config.allowScripts,
     executorMemoryMb: options.executorMemoryMb,
     blocks: blocksConfig,
     modules: modules(),

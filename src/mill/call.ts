@@ -2,11 +2,15 @@
 import { callSite } from '../code/call-site.ts'
 import { captureCode } from '../code/capture.ts'
 import type { CallProgram } from '../engine/call-runner.ts'
-import type { EngineClient } from '../engine/client.ts'
-import type { ExecutionProfile, ExecutionStatus, SubmitOptions } from '../engine/execution.ts'
+import type { ExecutionEngine, ExecutionProfile, ExecutionStatus, SubmitOptions } from '../engine/execution.ts'
 import { ExecutionError, PlanError } from '../errors.ts'
 import { RunningExecution } from '../pipeline/execution.ts'
 import { checkSubmitOptions, type LaunchRealm } from '../pipeline/run.ts'
+
+/** The engine as mills have it. */
+export interface MillEngine extends ExecutionEngine {
+  readonly secret: string | undefined
+}
 
 /** A submitted function call. */
 export interface CallExecution<R> {
@@ -25,7 +29,7 @@ export interface CallExecution<R> {
 }
 
 export async function submitCall<R>(
-  engine: EngineClient,
+  engine: MillEngine,
   fn: unknown,
   args: readonly unknown[],
   options: SubmitOptions,

@@ -12,6 +12,7 @@ export function modules(): Modules {
     runners: {
       call: compiled('engine/call-runner'),
       pipeline: compiled('pipeline/runner'),
+      script: compiled('mill/script/runner'),
       model: compiled('models/runner'),
       matrix: compiled('matrix/runner'),
     },

@@ -1,6 +1,5 @@
 // `mill.realm(name)`: pipelines, calls and triggers that share the state of their code, and, where it is isolated, executors.
 import { CaptureRealm } from '../code/realm.ts'
-import type { EngineClient } from '../engine/client.ts'
 import type { SubmitOptions } from '../engine/execution.ts'
 import { RealmOwner, checkRealmName, type RealmStats } from '../engine/realm.ts'
 import { PlanError } from '../errors.ts'
@@ -9,7 +8,7 @@ import { Readers } from '../pipeline/readers.ts'
 import type { LaunchRealm } from '../pipeline/run.ts'
 import { CommandBuilder, type Calls } from '../triggers/command.ts'
 import type { Triggers } from '../triggers/registry.ts'
-import { submitCall, type CallExecution } from './call.ts'
+import { submitCall, type CallExecution, type MillEngine } from './call.ts'
 
 export interface RealmOptions {
   /**
@@ -21,7 +20,7 @@ export interface RealmOptions {
 
 /** What realms need of the mill. */
 export interface RealmHost {
-  readonly engine: EngineClient
+  readonly engine: MillEngine
   readonly triggers: Triggers
   readonly calls: Calls
   readonly secret: string | undefined

@@ -97,17 +97,23 @@ export class Calls {
     const id = textOf(await this.#deployment.call('call', [lane], [name, ...args]).catch(refused))
     const deadline = performance.now() + timeoutMs
     const key = `${lane}:reply:${id}`
+    for (;;) {
+      const left = deadline - performance.now()
+      if (left <= 0) {
+        throw new TriggerError('TRIGGER_CALL', `${name} did not answer within ${timeoutMs} ms (call ${id})`)
+      }
+      const answer = await this.answer(key, Math.min(sliceMs, left))
+      if (answer !== undefined) return answerOf(name, answer)
+    }
+  }
+
+  /** Waits for the first item of a list; undefined where none came within so many milliseconds. */
+  async answer(key: string, withinMs = sliceMs): Promise<string | undefined> {
     const connection = await this.#borrow(key)
     try {
-      for (;;) {
-        const left = deadline - performance.now()
-        if (left <= 0) {
-          throw new TriggerError('TRIGGER_CALL', `${name} did not answer within ${timeoutMs} ms (call ${id})`)
-        }
-        const reply = await connection.command(['BLPOP', key, Math.max(0.01, Math.min(sliceMs, left) / 1000)])
-        const answer = itemsOf(reply)[1]
-        if (answer !== undefined) return answerOf(name, textOf(answer))
-      }
+      const reply = await connection.command(['BLPOP', key, Math.max(0.01, withinMs / 1000)])
+      const answer = itemsOf(reply)[1]
+      return answer === undefined ? undefined : textOf(answer)
     } finally {
       this.#giveBack(connection)
     }

@@ -1,5 +1,5 @@
 // Runs the command line inside of the test process, with its output as text.
-import { Writable } from 'node:stream'
+import { Readable, Writable } from 'node:stream'
 import type { Cli } from '../../src/cli/cli.ts'
 import { runCli } from '../../src/cli/program.ts'
 
@@ -11,13 +11,14 @@ export interface Outcome {
 
 export async function gearmill(
   args: readonly string[],
-  options: Partial<Pick<Cli, 'env' | 'cwd' | 'signal'>> = {},
+  options: Partial<Pick<Cli, 'env' | 'cwd' | 'signal' | 'stdin'>> = {},
 ): Promise<Outcome> {
   const [stdout, stderr] = [new Sink(), new Sink()]
   const { signal } = new AbortController()
   const cli: Cli = {
     env: { PATH: process.env.PATH },
     cwd: process.cwd(),
+    stdin: Readable.from([]),
     signal,
     ...options,
     stdout,

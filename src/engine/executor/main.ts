@@ -67,6 +67,7 @@ class Executor {
   readonly #effects: EffectCatalogue
   readonly #programs: Programs
   readonly #realms: LoadedRealms
+  readonly #closing: (() => Promise<void>)[] = []
   readonly #position = new PositionWriter()
   readonly #stray = new StrayErrors(this.#position, () => this.#current?.entry)
   readonly #lanes = new Map<string, LaneKeys>()
@@ -83,7 +84,7 @@ class Executor {
     this.#programs = new Programs({
       deployment,
       modules: setup.modules,
-      environment: environmentOf(setup, deployment),
+      environment: environmentOf(setup, deployment, (step) => this.#closing.push(step)),
       base: setup.base,
       secret: setup.secret,
       realms: this.#realms,
@@ -213,7 +214,8 @@ class Executor {
       blocks: this.#blocks,
       outbox,
       position: this.#position,
-      trace: message.traced && this.#stray.tracer(message.entry),
+      // A script runs once: what it throws astray has to be found at its first attempt.
+      trace: message.traced || facts.kind === 'script' ? this.#stray.tracer(message.entry) : undefined,
       failed: async () => Number(textOf(await this.#deployment.command(x, ['HGET', x, 'errors']))),
       temporary: async (key) => {
         const [run] = await Promise.all([this.#runOf(key), this.#deployment.call('note', [x], [key, facts.leaseMs])])
@@ -341,20 +343,27 @@ class Executor {
 
   async close(): Promise<void> {
     await this.#programs.close()
+    await Promise.allSettled(this.#closing.map((step) => step()))
     await this.#blocks.close()
     await this.#deployment.close()
   }
 }
 
-function environmentOf(setup: ExecutorSetup, deployment: Deployment): Environment {
+function environmentOf(
+  setup: ExecutorSetup,
+  deployment: Deployment,
+  onClose: (step: () => Promise<void>) => void,
+): Environment {
   const { worker, scratch, namespace, spillBytes, stores } = setup
-  return { worker, scratch, deployment, namespace, spillBytes, stores }
+  const { group, blocks, leaseMs, executors, secret, allowScripts, base } = setup
+  const submitter = { group, blocks, leaseMs, executors, secret, allowScripts, base, onClose }
+  return { worker, scratch, deployment, namespace, spillBytes, stores, submitter }
 }
 
 const fatalCodes = /^(CAPTURE_|PLAN_|CONFIG_|MATRIX_|MODEL_|EXECUTION_(NO_WORKER|BLOCK_LOST|LOST|TOPOLOGY))/
 
 /** What another worker may have. */
-const unableCodes = new Set(['CAPTURE_PACKAGE', 'EXECUTION_NO_WORKER', 'MODEL_RUNTIME'])
+const unableCodes = new Set(['CAPTURE_PACKAGE', 'EXECUTION_NO_WORKER', 'EXECUTION_SCRIPT_REFUSED', 'MODEL_RUNTIME'])
 
 function outcomeOf(error: unknown): TaskOutcome {
   const failure = failureOf(error, 'EXECUTION_CRASHED')

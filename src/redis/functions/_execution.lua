@@ -155,7 +155,7 @@ end
 
 local function finish(x, events, state, failure)
   local now = now_ms()
-  local fields = redis.call('HMGET', x, 'id', 'ttl', 'code', 'index', 'lease', 'tasks', 'realmkey')
+  local fields = redis.call('HMGET', x, 'id', 'ttl', 'code', 'index', 'lease', 'tasks', 'realmkey', 'reply')
   local ttl, lease = tonumber(fields[2]), tonumber(fields[5])
   if lease > 0 then
     ttl = lease
@@ -181,6 +181,11 @@ local function finish(x, events, state, failure)
   end
   if fields[7] and fields[7] ~= '' then
     gearmill.leave_realm(fields[7], 'x.' .. fields[1])
+  end
+  if fields[8] and state ~= 'done' then
+    -- Who waits for the answer of a script learns why there is none.
+    redis.call('RPUSH', fields[8], '{"error":' .. failure .. '}')
+    redis.call('PEXPIRE', fields[8], 60000)
   end
   -- Of local work the client keeps the keys alive, so it is listed for as long as any other.
   redis.call('ZADD', fields[4], now + tonumber(fields[2]), fields[1])

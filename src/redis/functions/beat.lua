@@ -1,5 +1,5 @@
 -- A worker's sign of life: keeps its task stream there, and adds up the executors of its group, from which the windows of executions follow.
--- Keys: live set, task stream, groups. Args: worker, executors, ttl ms, description (JSON), group.
+-- Keys: live set, task stream, groups. Args: worker, executors, ttl ms, description (JSON), group, 1 where it runs scripts of anybody.
 -- Returns the number of live executors. Work: the workers of one group.
 local function beat(keys, args)
   local live, ttl = keys[1], tonumber(args[3])
@@ -29,9 +29,11 @@ local function beat(keys, args)
   for _, suffix in ipairs({ '', ':info', ':n' }) do
     redis.call('PEXPIRE', live .. suffix, ttl)
   end
-  redis.call('ZADD', keys[3], 'GT', now + ttl, args[5])
-  redis.call('ZREMRANGEBYSCORE', keys[3], '-inf', '(' .. now)
-  redis.call('PEXPIRE', keys[3], math.max(ttl, redis.call('PTTL', keys[3])))
+  for _, groups in ipairs({ keys[3], args[6] == '1' and keys[3] .. ':scripts' or nil }) do
+    redis.call('ZADD', groups, 'GT', now + ttl, args[5])
+    redis.call('ZREMRANGEBYSCORE', groups, '-inf', '(' .. now)
+    redis.call('PEXPIRE', groups, math.max(ttl, redis.call('PTTL', groups)))
+  end
   return total
 end
 

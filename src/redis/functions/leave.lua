@@ -8,6 +8,7 @@ local function leave(keys, args)
   if redis.call('EXISTS', keys[1]) == 0 then
     redis.call('DEL', keys[2] .. ':n')
     redis.call('ZREM', keys[3], args[2])
+    redis.call('ZREM', keys[3] .. ':scripts', args[2])
   end
   if redis.call('EXISTS', keys[2]) == 1 then
     local pending = redis.call('XPENDING', keys[2], 'gm', '-', '+', 1, args[1])
