@@ -26,6 +26,52 @@ const jobs: Readonly<Record<string, () => Promise<unknown>>> = {
       .filter((value) => value !== null)
       .count()
       .run(),
+  groupBy: () =>
+    mill
+      .keys('key:*', { type: 'string' })
+      .groupBy(
+        ({ value }) => value,
+        (sum: number, { key }) => sum + key.length,
+        0,
+      )
+      .count()
+      .run(),
+  aggregateBy: () =>
+    mill
+      .keys('key:*', { type: 'string' })
+      .aggregateBy(
+        ({ value }) => value,
+        0,
+        (sum, { key }) => sum + key.length,
+        (a, b) => a + b,
+      )
+      .count()
+      .run(),
+  distinct: () =>
+    mill
+      .keys('key:*', { type: 'string' })
+      .distinct(({ value }) => value)
+      .count()
+      .run(),
+  sortBy: () =>
+    mill
+      .keys('key:*', { type: 'string' })
+      .sortBy(({ key }) => Number(key.slice(4)))
+      .limit(1, 1000)
+      .map(({ key }) => key)
+      .run(),
+  topK: () =>
+    mill
+      .keys('key:*', { type: 'string' })
+      .topK(10, ({ key }) => Number(key.slice(4)))
+      .map(({ key }) => key)
+      .run(),
+  join: () =>
+    mill
+      .keys('key:*', { type: 'string' })
+      .join(mill.keys('key:*', { values: false }), { on: [({ key }) => key, (key) => key] })
+      .count()
+      .run(),
   keys: () => mill.keys('key:*', { values: false }).count().run(),
   nothing: async () => [],
 }
