@@ -1,6 +1,7 @@
 // groupBy, aggregateBy and batchGroupBy. The functions of a reduction may be async, so states are joined one by one.
 import { type Collector, type ShuffleContext, type Step, defineOperation } from '../define.ts'
 import { type Budget, budgetOf } from '../shuffle/budget.ts'
+import { relieve } from '../shuffle/garbage.ts'
 import { FoldTable, type Pair, type Reduce, foldGroups, gatherGroups } from '../shuffle/groups.ts'
 import { PairCollector } from '../shuffle/stream.ts'
 import { Partitions } from '../shuffle/table.ts'
@@ -28,12 +29,14 @@ export const groupBy = defineOperation({
 
 /** Folds before the shuffle; the pairs of one batch are kept until the batch is over, since the fold may be async. */
 class FoldingCollector implements Collector {
+  readonly #context: ShuffleContext
   readonly #partitions: Partitions
   readonly #table: FoldTable
   readonly #budget: Budget
   #pairs: Pair[] = []
 
   constructor(context: ShuffleContext, start: () => unknown, local: Reduce) {
+    this.#context = context
     this.#partitions = new Partitions(context)
     this.#table = new FoldTable(start, local, context.fail)
     this.#budget = budgetOf(context)
@@ -63,6 +66,7 @@ class FoldingCollector implements Collector {
       if (draining !== undefined) await draining
     }
     this.#table.clear()
+    relieve(this.#context)
   }
 }
 

@@ -14,6 +14,8 @@ export type Reduce = (accumulator: unknown, record: unknown, key: unknown) => un
 export type Pair = readonly [key: unknown, value: unknown]
 
 const batchSize = 1024
+// In the list of a group, with its share of the list.
+const bytesOfPlace = 64
 
 /** Folds pairs into a table, one by one, since functions may be async; one that throws loses its record, not the group. */
 export class FoldTable {
@@ -179,9 +181,8 @@ export async function* gatherGroups(
   budget: Budget,
 ): AsyncGenerator<{ readonly key: unknown; readonly records: readonly unknown[] }> {
   const sorter = new Sorter(context, keyOrder, budget)
-  let table: Table<unknown[]> | undefined = new Table<unknown[]>()
+  let table: Table<unknown[]> | undefined = new Table<unknown[]>({ weighsStates: false })
   let bytes = 0
-  let count = 0
   try {
     for await (const batch of allBatches(context)) {
       for (const pair of batch as readonly Pair[]) {
@@ -193,11 +194,10 @@ export async function* gatherGroups(
         const entry: Entry<unknown[]> | undefined = table.find(key)
         if (entry === undefined) table.add(key, [record])
         else entry.state.push(record)
-        bytes += sizeOf(record)
-        count++
+        bytes += bytesOfPlace + sizeOf(record)
       }
       if (table === undefined) await sorter.drain()
-      else if (table.isOver(budget) || bytes >= budget.bytes || count >= budget.keys) {
+      else if (table.isOver(budget, bytes)) {
         for (const { key, state } of table.entries()) for (const record of state) sorter.add([key, record])
         table = undefined
         await sorter.drain()

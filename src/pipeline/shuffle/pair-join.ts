@@ -24,6 +24,8 @@ export interface Matches {
 }
 
 const batchSize = 1024
+// The place of a record in a list, and its share of the list.
+const bytesOfMatch = 64
 
 export async function* allPairs(input: MergeInput): AsyncGenerator<readonly Pair[]> {
   for (let task = 0; task < input.tasks; task++) yield* input.read(task) as AsyncIterable<readonly Pair[]>
@@ -34,7 +36,7 @@ export async function tableOf(
   pairs: AsyncIterable<readonly Pair[]>,
   budget: Budget,
 ): Promise<Table<Matches> | undefined> {
-  const table = new Table<Matches>()
+  const table = new Table<Matches>({ weighsStates: false })
   const weight = new Weight()
   let bytes = 0
   let count = 0
@@ -46,7 +48,7 @@ export async function tableOf(
       bytes += weight.of(record)
     }
     count += batch.length
-    if (bytes >= budget.bytes || count >= budget.keys || table.isOver(budget)) return undefined
+    if (table.isOver(budget, bytes + count * bytesOfMatch)) return undefined
   }
   return table
 }

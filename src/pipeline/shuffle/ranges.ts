@@ -117,28 +117,52 @@ function before(compare: Compare, a: Cut | Sample, b: Cut | Sample): number {
 /** The third stage: records in the order of the input, to the range that each belongs to. */
 export class RangeCollector implements Collector {
   readonly #partitions: Partitions
-  readonly #compare: Compare
+  readonly #order: Order
   readonly #cuts: readonly Cut[]
+  /** Keys of the cuts, where all of them are numbers. */
+  readonly #numbers: Float64Array | undefined
   readonly #task: number
   #position = 0
 
-  constructor(context: ShuffleContext, { compare }: Order, cuts: readonly Cut[]) {
+  constructor(context: ShuffleContext, order: Order, cuts: readonly Cut[]) {
     this.#partitions = new Partitions(context)
-    this.#compare = compare
+    this.#order = order
     this.#cuts = cuts
+    const { keys } = order
+    const numbers = keys?.descending === false ? cuts.map(([record]) => keys.of(record)) : []
+    if (numbers.length > 0 && numbers.every((number) => typeof number === 'number' && !Number.isNaN(number))) {
+      this.#numbers = Float64Array.from(numbers as number[])
+    }
     this.#task = context.task.task
   }
 
   add(record: unknown): void {
-    const place: Cut = [record, this.#task, this.#position++]
+    this.#partitions.addTo(this.#rangeOf(record, this.#position++), record)
+  }
+
+  #rangeOf(record: unknown, position: number): number {
+    const { compare, keys } = this.#order
+    const numbers = this.#numbers
+    const key = numbers === undefined ? undefined : keys?.of(record)
     let low = 0
     let high = this.#cuts.length
+    if (numbers !== undefined && typeof key === 'number') {
+      while (low < high) {
+        const middle = (low + high) >> 1
+        const cut = numbers[middle] as number
+        // Those that are equal are told apart below.
+        if (key === cut) break
+        if (key < cut) high = middle
+        else low = middle + 1
+      }
+    }
+    const place: Cut = [record, this.#task, position]
     while (low < high) {
       const middle = (low + high) >> 1
-      if (before(this.#compare, place, this.#cuts[middle] as Cut) < 0) high = middle
+      if (before(compare, place, this.#cuts[middle] as Cut) < 0) high = middle
       else low = middle + 1
     }
-    this.#partitions.addTo(low, record)
+    return low
   }
 
   drain(): Promise<void> | undefined {

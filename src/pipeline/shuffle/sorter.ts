@@ -1,6 +1,7 @@
 // Sorts more records than memory holds: runs of them go to scratch files, and are merged at the end. Stable.
 import type { Order, RunContext } from '../define.ts'
 import type { Budget } from './budget.ts'
+import { relieve } from './garbage.ts'
 import { sortedByNumber } from './number-order.ts'
 import { type Source, Scratch, mergeSorted } from './runs.ts'
 import { refuserOf } from './table.ts'
@@ -11,6 +12,7 @@ const batchSize = 1024
 type SortOrder = Pick<Order, 'compare' | 'keys'>
 
 export class Sorter {
+  readonly #context: RunContext
   readonly #order: SortOrder
   readonly #budget: Budget
   readonly #scratch: Scratch
@@ -20,6 +22,7 @@ export class Sorter {
   #bytes = 0
 
   constructor(context: RunContext, order: SortOrder, budget: Budget) {
+    this.#context = context
     this.#order = order
     this.#budget = budget
     this.#scratch = new Scratch(context.environment.scratch, refuserOf(context))
@@ -42,6 +45,7 @@ export class Sorter {
 
   async #spill(): Promise<void> {
     this.#runs.push(await this.#scratch.write(this.#take()))
+    relieve(this.#context)
   }
 
   /** All records in their order, once. */

@@ -7,6 +7,7 @@ import { partitionOf } from '../../codec/hash.ts'
 import type { Collector, MergeContext, Order, RunContext, ShuffleContext } from '../define.ts'
 import { type Budget, budgetOf } from './budget.ts'
 import { FrameWriter, type Refuse } from './frames.ts'
+import { relieve } from './garbage.ts'
 import { type Compare, type Source, Scratch, mergeSorted } from './runs.ts'
 import { Weight } from './weight.ts'
 
@@ -27,7 +28,12 @@ export class Table<S> {
   #bytes = 0
   #changes = 0
   readonly #weight = new Weight()
-  readonly #states = new Weight()
+  readonly #states: Weight | undefined
+
+  /** @param weighsStates false where the caller knows better what states take */
+  constructor({ weighsStates = true } = {}) {
+    this.#states = weighsStates ? new Weight() : undefined
+  }
 
   get size(): number {
     return this.#entries.size
@@ -42,7 +48,7 @@ export class Table<S> {
     // A piece of a longer text would keep all of that text alive: V8 shares it from 13 characters on.
     const own = typeof key === 'string' && key.length > 12 ? copied(key) : key
     this.#bytes += entryBytes + this.#weight.of(own)
-    if (typeof state === 'object' && state !== null) this.#bytes += this.#states.of(state)
+    if (this.#states !== undefined && typeof state === 'object' && state !== null) this.#bytes += this.#states.of(state)
     this.#entries.set(keyOf(own), { key: own, state })
   }
 
@@ -64,8 +70,9 @@ export class Table<S> {
     this.#bytes += measuredEvery * (after - before)
   }
 
-  isOver(budget: Budget): boolean {
-    return this.#entries.size >= budget.keys || this.#bytes >= budget.bytes
+  /** @param more bytes that the caller knows of */
+  isOver(budget: Budget, more = 0): boolean {
+    return this.#entries.size >= budget.keys || this.#bytes + more >= budget.bytes
   }
 
   entries(): IterableIterator<Entry<S>> {
@@ -129,6 +136,7 @@ export class Partitions {
 
 /** The map side: `update` puts a record into the table; `[key, state]` pairs are written. */
 export class TableCollector<S> implements Collector {
+  readonly #context: ShuffleContext
   readonly #table = new Table<S>()
   readonly #partitions: Partitions
   readonly #update: (table: Table<S>, record: unknown) => void
@@ -139,6 +147,7 @@ export class TableCollector<S> implements Collector {
     update: (table: Table<S>, record: unknown) => void,
     budget: Budget = budgetOf(context),
   ) {
+    this.#context = context
     this.#partitions = new Partitions(context)
     this.#update = update
     this.#budget = budget
@@ -165,6 +174,7 @@ export class TableCollector<S> implements Collector {
     }
     this.#table.clear()
     await this.#partitions.drain()
+    relieve(this.#context)
   }
 }
 
@@ -191,6 +201,7 @@ export async function* mergeTables(
         if (table.isOver(budget)) {
           runs.push(await scratch.write(sortedPairs(table)))
           table.clear()
+          relieve(context)
         }
       }
     }

@@ -32,6 +32,7 @@ function shuffle(partitions = 1): { context: ShuffleContext; frames: Uint8Array[
 
 function merging(tasks: Uint8Array[][]): MergeContext {
   const context = {
+    task: {},
     environment: { scratch },
     fail: () => expect.fail('a record failed'),
     tasks: tasks.length,
