@@ -76,10 +76,7 @@ export class Committer {
       this.#waiting.push({ entry: bytes, commands, next, tally, resolve, reject })
       this.#commands += commands
       this.#bytes += bytes.length
-      const full =
-        this.#waiting.length >= this.#enough() ||
-        this.#commands >= mostCommands ||
-        this.#bytes >= mostBytes
+      const full = this.#waiting.length >= this.#enough() || this.#commands >= mostCommands || this.#bytes >= mostBytes
       if (full) this.#flush()
       else if (!this.#scheduled) {
         this.#scheduled = true

@@ -1,4 +1,5 @@
 // Inputs of a step: an argument `@key` is the value of that key, read just before the step; `@@text` is the text `@text`.
+import { ConnectError } from '../../errors.ts'
 import type { Deployment, Reply } from '../../redis/deployment.ts'
 import { itemsOf, numberOf, pairsOf, textOf } from '../../redis/replies.ts'
 import type { Value } from '../step.ts'
@@ -46,7 +47,10 @@ export async function readInputs(
       if (key.startsWith(`${namespace}:`) && !key.startsWith(`${namespace}:event:`)) {
         throw new InputError(`the input @${key} is a key of Gearmill's own`)
       }
-      const value = await valueOf(deployment, key)
+      const value = await valueOf(deployment, key).catch((error: unknown) => {
+        if (!(error instanceof ConnectError) || error.retryable) throw error
+        throw new InputError(`the input @${key} cannot be read: ${error.message}`)
+      })
       if (typeof value === 'string' || value instanceof Uint8Array) outside.push(i)
       return value
     }),

@@ -221,11 +221,17 @@ export class Runner {
     try {
       return await (strand.fence.phase === 'o' ? this.#finish(lane, strand) : this.#step(lane, strand))
     } catch (error) {
-      const lost = error instanceof ConnectError && error.retryable
-      if (!lost || this.#stop.signal.aborted) throw error
-      this.#options.tell({ type: 'log', level: 'warn', text: `chain ${strand.name.chain}: ${error.message}` })
-      await pause(retryMs, this.#stop.signal)
-      return 'on'
+      if (this.#stop.signal.aborted) throw error
+      if (error instanceof ConnectError && error.retryable) {
+        this.#options.tell({ type: 'log', level: 'warn', text: `chain ${strand.name.chain}: ${error.message}` })
+        await pause(retryMs, this.#stop.signal)
+        return 'on'
+      }
+      // Whatever it is, who waits for the chain learns it.
+      if (strand.fence.phase === 'o') throw error
+      const { name } = this.#callOf(strand)
+      const ran: Ran = { kernel: undefined, startedMs: Date.now(), tookMs: 0, inputs: [] }
+      return this.#fail(lane, strand, ran, this.#steps.failure(strand, name, '', error), [])
     }
   }
 
