@@ -276,7 +276,14 @@ function opened(value: unknown, fail: Fail, step: number, input: unknown, origin
   }
 }
 
+/** Of no steps at all: not worth a compiler, least of all for the small batches of triggers. */
+const passOn: Loop = (items, origins, from, to, emit) => {
+  for (let i = from; i < to; i++) emit(items[i], origins === undefined ? i : (origins[i] as number))
+  return to
+}
+
 function compile(steps: readonly SingleStep[], first: number, last: number, fail: Fail): Loop {
+  if (first === last) return passOn
   let body = `emit(v${last}, origin)`
   for (let k = last - 1; k >= first; k--) {
     const inLoop = steps.slice(first, k).some((step) => step.shape === 'flat')

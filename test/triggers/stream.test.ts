@@ -57,6 +57,29 @@ describeTopologies('stream triggers', (topology) => {
     })
   })
 
+  it('fails entries that are not UTF-8, and no others; read as bytes they are none', async () => {
+    const mill = await start()
+    const text = await mill
+      .stream('mixed')
+      .write((entry) => ['RPUSH', 'texts', entry.value.v ?? ''])
+      .register({ name: 'mixed' })
+    const bad = Buffer.from([0x61, 0xff, 0x62])
+    await mill.redis.xAdd('mixed', '*', { v: 'one' })
+    await mill.redis.sendCommand(['XADD', 'mixed', '*', 'v', bad])
+    await mill.redis.xAdd('mixed', '*', { v: 'a real \uFFFD' })
+    await caughtUp(text, 3)
+    expect(await mill.redis.lRange('texts', 0, -1)).toEqual(['one', 'a real \uFFFD'])
+    const [letter] = await text.deadLetters()
+    expect(letter).toMatchObject({ error: { code: 'PLAN_ENCODING' }, attempts: 1 })
+    const bytes = await mill
+      .stream('mixed', { binary: true })
+      .write((entry) => ['RPUSH', 'bytes', Buffer.from(entry.value.v ?? []).toString('hex')])
+      .register({ name: 'mixed', version: 1 })
+    expect(await bytes.replay()).toBe(1)
+    await caughtUp(bytes, 4)
+    expect(await mill.redis.lRange('bytes', 0, -1)).toEqual([bad.toString('hex')])
+  })
+
   it('gives two triggers of one stream everything, each', async () => {
     const mill = await start()
     const a = await mill

@@ -1,15 +1,15 @@
 // Windows: what follows sees the events of one span of time together, once it is over.
 import { afterEach, expect, it } from 'vitest'
 import { connect, type Mill } from '../../src/index.ts'
-import { flush, standalone, until } from '../fixtures/servers.ts'
+import { cluster, flush, standalone, until } from '../fixtures/servers.ts'
 
 const open: Mill[] = []
 afterEach(async () => {
   await Promise.all(open.splice(0).map((mill) => mill.close()))
   await flush()
 })
-const start = async (): Promise<Mill> => {
-  const mill = await connect((await standalone()).url, { executors: 1, leaseMs: 1000 })
+const start = async (url?: string): Promise<Mill> => {
+  const mill = await connect(url ?? (await standalone()).url, { executors: 1, leaseMs: 1000 })
   open.push(mill)
   return mill
 }
@@ -62,6 +62,26 @@ it('groups by arrival, each event in one window, over the death of a host', asyn
   await until(async () => (await trigger.status()).successes === 500)
   expect(await mill.redis.get('total')).toBe('500')
   expect(Number(await mill.redis.get('windows'))).toBeLessThan(100)
+})
+
+it('has windows of their own for the streams of each slot of a cluster', async () => {
+  const mill = await start((await cluster()).url)
+  const trigger = await mill
+    .stream('*s')
+    .window({ tumbling: 1000, by: (event) => Number(event.value.at) })
+    .batchGroupBy(
+      (event) => event.key,
+      (_, events) => events.length,
+    )
+    .write(({ key, value }) => ['RPUSH', `windows of ${key}`, value])
+    .register({ name: 'w' })
+  // The time of one slot does not make events of another one late.
+  await mill.redis.xAdd('{a}s', '*', { at: '90000' })
+  await until(async () => (await trigger.status()).events === 1)
+  for (const at of [100, 200, 1100, 2000]) await mill.redis.xAdd('{b}s', '*', { at: String(at) })
+  await until(async () => (await mill.redis.lLen('windows of {b}s')) === 2)
+  expect(await mill.redis.lRange('windows of {b}s', 0, -1)).toEqual(['2', '1'])
+  expect(await mill.redis.exists('windows of {a}s')).toBe(0)
 })
 
 it('refuses windows that cannot be', async () => {

@@ -52,17 +52,14 @@ local function trigger_commit(keys, args)
   if args[11] ~= '' then
     local effects = cmsgpack.unpack(args[11])
     local broken = {}
+    local run, spread = redis.pcall, unpack
     for i = 1, #effects, 2 do
       local origin, command = effects[i], effects[i + 1]
       local letter = broken[origin]
       if not letter then
-        local ok, reply = pcall(redis.pcall, unpack(command))
-        local reason
-        if not ok then
-          reason = tostring(reply)
-        elseif type(reply) == 'table' and reply.err then
-          reason = reply.err
-        end
+        -- More arguments than this cannot be spread; nobody sends them.
+        local reply = #command > 7000 and { err = 'ERR too many arguments' } or run(spread(command))
+        local reason = type(reply) == 'table' and reply.err
         if reason then
           letter = { netstring(reason) }
           broken[origin] = letter

@@ -18,6 +18,8 @@ import type { Outboxes } from './outboxes.ts'
 const mostCommands = 1000
 const mostIds = 1000
 const mostBytes = 256 * 1024
+/** What failed so will fail again. */
+const hopelessCodes = new Set(['EXECUTION_CRASHED', 'EXECUTION_TIMEOUT', 'EXECUTION_MEMORY', 'PLAN_ENCODING'])
 const longestBackoffMs = 60 * 60 * 1000
 
 export interface CommitterOptions {
@@ -105,10 +107,11 @@ export class Committer {
 
   async #learn({ effects, together }: BatchOutcome): Promise<void> {
     const { catalogue } = this.#options
-    for (const commands of [...effects, together]) {
-      if (commands === undefined) continue
+    const learn = async (commands: readonly Command[]): Promise<void> => {
       for (const command of commands) if (!catalogue.knows(command)) await catalogue.learn(command)
     }
+    for (const commands of effects) if (commands?.some((command) => !catalogue.knows(command))) await learn(commands)
+    await learn(together)
   }
 
   #addEvent(batch: EventBatch, i: number, outcome: BatchOutcome, unit: Unit, slot: number): void {
@@ -150,7 +153,7 @@ export class Committer {
   #addCommands(unit: Unit, origin: number | string, commands: readonly Command[], slot: number | undefined): void {
     const { catalogue, deployment } = this.#options
     for (const command of commands) {
-      unit.effects.push(origin, command.map(argumentOf))
+      unit.effects.push(origin, plainOf(command))
       unit.bytes += sizeOf(command)
       if (slot !== undefined && deployment.topology.cluster && catalogue.slotOf(command) !== slot) unit.far = true
     }
@@ -173,10 +176,7 @@ export class Committer {
     const kept: KeptEvent = { event: batch.kept(i), code, message, ...(stack === undefined ? {} : { stack }) }
     unit.error = JSON.stringify({ code, message, ...(stack === undefined ? {} : { stack: stack.slice(0, 4000) }) })
     let delay = -1
-    const hopeless =
-      failure.code === 'EXECUTION_CRASHED' ||
-      failure.code === 'EXECUTION_TIMEOUT' ||
-      failure.code === 'EXECUTION_MEMORY'
+    const hopeless = hopelessCodes.has(failure.code)
     if (trigger.replies) {
       // Who called is told; there is nobody left to try again for.
       return
@@ -236,6 +236,12 @@ function named(unit: Unit, batch: EventBatch): unknown[] {
   return unit.effects.map((value, i) =>
     i % 2 === 0 && typeof value === 'number' ? (byId.get(unit.ids[value - 1] as string) ?? '') : value,
   )
+}
+
+/** Most commands are texts already. */
+function plainOf(command: Command): readonly (string | Uint8Array)[] {
+  for (const argument of command) if (typeof argument === 'number') return command.map(argumentOf)
+  return command as readonly (string | Uint8Array)[]
 }
 
 function argumentOf(argument: Argument): string | Uint8Array {

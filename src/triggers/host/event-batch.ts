@@ -1,5 +1,6 @@
 // Events that are processed together, and how they are written down when they have to wait.
 import { Packr } from 'msgpackr'
+import type { Failure } from '../../engine/runner.ts'
 import type { HomeKeys } from '../keys.ts'
 
 /** What is kept of an event that is tried again, or was given up. */
@@ -22,6 +23,8 @@ export interface EventBatch {
   readonly ids: readonly string[]
   /** What the functions get. */
   readonly records: readonly unknown[]
+  /** Why some of the records could not be read, by their position. */
+  readonly unreadable?: ReadonlyMap<number, Failure> | undefined
   /** Name of event `i` among retries and dead letters. */
   field(i: number): string
   /** Event `i` as it came, for keeping. */

@@ -98,7 +98,7 @@ export async function loadTrigger(
     return { trigger, source: scheduleSource(keys.internal(name)), program: batches, schedule: description }
   }
   const { pattern, raw, binary } = description
-  return { trigger, source: streamSource(pattern, raw, binary), program: batches }
+  return { trigger, source: streamSource(pattern, raw, binary, deployment), program: batches }
 }
 
 async function functionsOf(

@@ -6,25 +6,26 @@
 // holder is refused by its fence.
 import { EffectCatalogue } from '../../engine/effects.ts'
 import { pause } from '../../engine/events.ts'
+import { failureOf } from '../../engine/failure.ts'
 import type { Command, Failure } from '../../engine/runner.ts'
-import { ConnectError, PlanError, TriggerError } from '../../errors.ts'
-import type { KeyEvent } from '../../pipeline/readers/events.ts'
+import { ConnectError, TriggerError } from '../../errors.ts'
 import type { Deployment } from '../../redis/deployment.ts'
 import { itemsOf, numberOf, textOf } from '../../redis/replies.ts'
 import { slotOf } from '../../redis/slots.ts'
-import { eventNameOf, fieldOf, groupOf, homeKeys, homeTag, type HomeKeys, type TriggerKeys } from '../keys.ts'
+import { eventNameOf, fieldOf, groupOf, type HomeKeys, type TriggerKeys } from '../keys.ts'
 import type { TriggerOptions } from '../options.ts'
-import type { Running, SeatOrder, Suspects } from '../protocol.ts'
+import type { Running, SeatOrder } from '../protocol.ts'
 import type { Schedule } from '../sources/schedule.ts'
 import type { EventSource } from '../sources/source.ts'
 import type { BatchOutcome, BatchProgram } from './batch-program.ts'
 import { Committer, FencedError } from './committer.ts'
-import { timeOf, unpackPlain, type EventBatch, type KeptEvent } from './event-batch.ts'
-import { Feed, type RawBatch } from './feed.ts'
+import { unpackPlain, type EventBatch, type KeptEvent } from './event-batch.ts'
+import type { RawBatch } from './feed.ts'
 import type { Gate } from './gate.ts'
 import type { LoopBreaker } from './loop-breaker.ts'
 import { Outboxes } from './outboxes.ts'
-import { findStreams } from './streams.ts'
+import { Runs } from './runs.ts'
+import { SeatStreams } from './seat-streams.ts'
 import { Ticker } from './ticker.ts'
 
 const lookForStreamsMs = 500
@@ -57,13 +58,11 @@ type Work = { readonly kind: 'batch'; readonly batch: RawBatch; readonly taken: 
 export class Seat {
   readonly #options: SeatOptions
   readonly #stop = new AbortController()
-  readonly #feeds = new Map<string, Feed>()
-  readonly #homes = new Map<string, HomeKeys>()
+  readonly #streams: SeatStreams
   readonly #queue: Work[] = []
   readonly #committer: Committer
   readonly #outboxes: Outboxes
-  readonly #group: string
-  readonly #consumer: string
+  readonly #runs: Runs
   #wake: (() => void) | undefined
   #committing: Promise<void> = Promise.resolve()
   #busy = false
@@ -72,8 +71,8 @@ export class Seat {
   #lookAt = Infinity
   #lookPending = false
   #failed: Error | undefined
-  /** Windows by event time: the latest time that was seen. */
-  #mark = 0
+  /** Windows by event time: the latest time that was seen in each home. */
+  readonly #marks = new Map<string, number>()
   readonly #took: number[] = []
   #tookAt = 0
   #tookNew = false
@@ -81,20 +80,30 @@ export class Seat {
   constructor(options: SeatOptions) {
     this.#options = options
     const { deployment, namespace, order, trigger } = options
-    this.#group = groupOf(namespace, order.name)
-    this.#consumer = `s${order.seat}`
+    this.#streams = new SeatStreams({
+      ...options,
+      signal: this.#stop.signal,
+      give: (batch) =>
+        new Promise((taken) => {
+          if (this.#stop.signal.aborted) return taken()
+          this.#queue.push({ kind: 'batch', batch, taken })
+          this.#wake?.()
+        }),
+      settled: () => this.#settled(),
+    })
+    this.#runs = new Runs(options)
     const catalogue = new EffectCatalogue(deployment)
     this.#outboxes = new Outboxes(deployment, catalogue, namespace, order.name)
     this.#committer = new Committer({
       deployment,
       catalogue,
       outboxes: this.#outboxes,
-      group: this.#group,
+      group: groupOf(namespace, order.name),
       trigger,
       deletes: options.source.deletes,
       fence: order.fence,
       seat: order.seat,
-      fenceField: (stream) => this.#fenceField(stream),
+      fenceField: (stream) => this.#streams.fenceField(stream),
       answer: options.answer,
       retryIn: (ms) => this.#lookIn(ms + 1),
       halt: options.halt,
@@ -105,10 +114,6 @@ export class Seat {
     })
   }
 
-  #fenceField(stream: string): string {
-    return this.#options.trigger.ordered ? stream : `${this.#options.order.seat}|${stream}`
-  }
-
   /** Runs until it is stopped or fenced off. Throws what keeps it from going on. */
   async run(): Promise<void> {
     const { signal } = this.#stop
@@ -116,9 +121,8 @@ export class Seat {
     const makers: Promise<void>[] = []
     const housekeeping = this.#keepHouse()
     try {
-      await this.#openStreams()
-      await this.#loadHomes()
-      for (const home of this.#homes.values()) await this.#outboxes.drain(home)
+      await this.#streams.open()
+      for (const home of await this.#streams.homes()) await this.#outboxes.drain(home)
       if (schedule !== undefined) makers.push(this.#tick(schedule))
       this.#look()
       while (!signal.aborted) {
@@ -140,7 +144,7 @@ export class Seat {
       await this.#committing.catch(() => undefined)
       for (const work of this.#queue.splice(0)) if (work.kind === 'batch') work.taken()
       for (const resolve of this.#quiet.splice(0)) resolve()
-      await Promise.all([...this.#feeds.values()].map((feed) => feed.ended()))
+      await this.#streams.ended()
       await Promise.all([housekeeping, ...makers])
     }
     if (this.#failed !== undefined && !(this.#failed instanceof FencedError)) throw this.#failed
@@ -217,109 +221,10 @@ export class Seat {
   }
 
   #internal(): [stream: string, fence: { readonly key: string; readonly field: string; readonly value: string }] {
-    const { deployment, keys, order, namespace } = this.#options
+    const { keys, order } = this.#options
     const stream = keys.internal(order.name)
-    const home = homeKeys(namespace, order.name, homeTag(deployment, stream))
-    return [stream, { key: home.fences, field: this.#fenceField(stream), value: order.fence }]
-  }
-
-  // Streams
-
-  #owns(stream: string): boolean {
-    const { trigger, order } = this.#options
-    return !trigger.ordered || trigger.concurrency === 1 || slotOf(stream) % trigger.concurrency === order.seat
-  }
-
-  async #openStreams(): Promise<void> {
-    const { source, deployment, namespace } = this.#options
-    const { streams } = source
-    const found = 'key' in streams ? [streams.key] : await findStreams(deployment, streams.pattern, namespace)
-    for (const stream of found) {
-      if (this.#stop.signal.aborted) return
-      if (!this.#owns(stream) || this.#feedOf(stream)?.has(stream)) continue
-      if (await this.#attach(stream)) this.#addFeed(stream)
-    }
-  }
-
-  #feedOf(stream: string): Feed | undefined {
-    return this.#feeds.get(this.#feedName(stream))
-  }
-
-  // A read of several streams is of one slot.
-  #feedName(stream: string): string {
-    return this.#options.deployment.topology.cluster ? String(slotOf(stream)) : ''
-  }
-
-  #addFeed(stream: string): void {
-    const { deployment, trigger, source, trouble } = this.#options
-    const name = this.#feedName(stream)
-    let feed = this.#feeds.get(name)
-    if (feed === undefined) {
-      feed = new Feed({
-        deployment,
-        group: this.#group,
-        consumer: this.#consumer,
-        batch: trigger.batch,
-        maxWaitMs: trigger.maxWaitMs,
-        binary: source.binary,
-        signal: this.#stop.signal,
-        trouble,
-        give: (batch) =>
-          new Promise((taken) => {
-            if (this.#stop.signal.aborted) return taken()
-            this.#queue.push({ kind: 'batch', batch, taken })
-            this.#wake?.()
-          }),
-        reopen: async (streams) => {
-          await this.#settled()
-          for (const each of streams) if (!(await this.#attach(each))) feed?.remove(each)
-        },
-      })
-      this.#feeds.set(name, feed)
-    }
-    feed.add(stream)
-  }
-
-  /** Opens a stream for this seat; false where there is none, or it is another one's. */
-  async #attach(stream: string): Promise<boolean> {
-    const { deployment, trigger, order, source, namespace, keys } = this.#options
-    const home = homeKeys(namespace, order.name, homeTag(deployment, stream))
-    const makes = 'key' in source.streams
-    if (!this.#homes.has(home.tag)) {
-      const homes = keys.homes(order.name)
-      await deployment.command(homes, ['SADD', homes, home.tag])
-      this.#homes.set(home.tag, home)
-    }
-    const from = trigger.from === 'start' || trigger.from === 'new' ? '0' : trigger.from
-    for (;;) {
-      const reply = itemsOf(
-        await deployment.call(
-          'trigger_attach',
-          [stream, home.fences],
-          [
-            ...[this.#group, this.#consumer, order.fence, this.#fenceField(stream), from, makes ? '1' : '0'],
-            trigger.ordered ? 0 : trigger.concurrency,
-          ],
-        ),
-      )
-      const status = numberOf(reply[0])
-      if (status === 0) throw new FencedError()
-      if (status === -2) {
-        const kind = textOf(reply[1])
-        if (!makes) return false
-        throw new PlanError('PLAN_KEY_TYPE', `${JSON.stringify(stream)} is a ${kind}, not a stream`)
-      }
-      if (status < 0) return false
-      if (numberOf(reply[1]) === 0) return true
-    }
-  }
-
-  async #loadHomes(): Promise<void> {
-    const { deployment, keys, order, namespace } = this.#options
-    const homes = keys.homes(order.name)
-    for (const tag of itemsOf(await deployment.command(homes, ['SMEMBERS', homes])).map(textOf)) {
-      if (!this.#homes.has(tag)) this.#homes.set(tag, homeKeys(namespace, order.name, tag))
-    }
+    const home = this.#streams.homeOf(stream)
+    return [stream, { key: home.fences, field: this.#streams.fenceField(stream), value: order.fence }]
   }
 
   async #keepHouse(): Promise<void> {
@@ -330,10 +235,10 @@ export class Seat {
       const started = performance.now()
       await pause(lookForStreamsMs, signal)
       try {
-        if ('pattern' in source.streams && !signal.aborted) await this.#openStreams()
+        if ('pattern' in source.streams && !signal.aborted) await this.#streams.open()
         if (trigger.retain === 'processed' && performance.now() > trimAt) {
           trimAt = performance.now() + trimEveryMs
-          for (const stream of this.#streams()) await deployment.call('trigger_trim', [stream], [])
+          for (const stream of this.#streams.names()) await deployment.call('trigger_trim', [stream], [])
         }
         if (this.#tookNew && !signal.aborted) {
           this.#tookNew = false
@@ -352,10 +257,6 @@ export class Seat {
     }
   }
 
-  *#streams(): Generator<string> {
-    for (const feed of this.#feeds.values()) yield* feed.names()
-  }
-
   #fail(error: unknown): void {
     this.#failed ??= error instanceof Error ? error : new TriggerError('TRIGGER_FENCED', String(error))
     this.stop()
@@ -364,38 +265,55 @@ export class Seat {
   // Events
 
   async #processNew({ stream, entries }: RawBatch): Promise<void> {
-    const { source, deployment, namespace, order } = this.#options
+    const { source } = this.#options
+    const { open, reread } = source
     const ids: string[] = []
-    const records: unknown[] = []
     const events: unknown[] = []
     const parts: number[] = []
     for (const { id, fields } of entries) {
-      let part = 0
-      for (const event of source.open(fields)) {
+      if (open === undefined) {
+        const bytes = reread?.(stream, id, fields)
+        ids.push(id)
+        events.push(bytes === undefined ? fields : await bytes)
+        continue
+      }
+      for (const [part, event] of open(fields).entries()) {
         ids.push(id)
         events.push(event)
-        parts.push(part++)
-        records.push(source.record(stream, id, event))
+        parts.push(part)
       }
     }
     await this.#process({
       stream,
-      home:
-        this.#homes.get(homeTag(deployment, stream)) ?? homeKeys(namespace, order.name, homeTag(deployment, stream)),
+      home: this.#streams.homeOf(stream),
       mode: 'new',
       ids,
-      records,
-      field: (i) => fieldOf({ id: ids[i] as string, part: parts[i] as number, stream }),
+      ...this.#read(ids.length, (i) => source.record(stream, ids[i] as string, events[i])),
+      field: (i) => fieldOf({ id: ids[i] as string, part: parts[i] ?? 0, stream }),
       kept: (i) => events[i],
       attempts: () => 0,
     })
   }
 
+  #read(count: number, recordOf: (i: number) => unknown): Pick<EventBatch, 'records' | 'unreadable'> {
+    const records: unknown[] = []
+    let unreadable: Map<number, Failure> | undefined
+    for (let i = 0; i < count; i++) {
+      try {
+        records.push(recordOf(i))
+      } catch (error) {
+        records.push(undefined)
+        unreadable ??= new Map()
+        unreadable.set(i, failureOf(error, 'EXECUTION_RECORD'))
+      }
+    }
+    return { records, unreadable }
+  }
+
   async #retryDue(): Promise<void> {
     const { deployment, trigger } = this.#options
     await this.#committing
-    await this.#loadHomes()
-    for (const home of this.#homes.values()) {
+    for (const home of await this.#streams.homes()) {
       await this.#outboxes.drain(home)
       if (this.#options.program.window !== undefined) {
         await this.#closeWindows(home)
@@ -413,34 +331,34 @@ export class Seat {
 
   /** Puts events into their windows: they wait among the retries. */
   async #assign(batch: EventBatch): Promise<void> {
-    const { gate, program, running, trigger, deployment } = this.#options
-    const leave = await gate.enter(false)
-    running({ suspects: suspectsOf(batch), since: Date.now(), timeoutMs: trigger.timeoutMs })
-    const outcome = await program.assign(batch.records, batch.ids.map(timeOf), this.#mark).finally(() => {
-      running(undefined)
-      leave()
-    })
+    const { program, deployment } = this.#options
+    const outcome = await this.#runs.assign(batch, await this.#markOf(batch.home))
     await this.#committing
     if (this.#failed !== undefined) return
     await (this.#committing = this.#commit(batch, outcome))
-    this.#mark = outcome.mark
+    this.#marks.set(batch.home.tag, outcome.mark)
     const { counters } = batch.home
     if (outcome.late > 0) await deployment.command(counters, ['HINCRBY', counters, 'late', outcome.late])
     if (program.window?.by === true) await deployment.command(counters, ['HSET', counters, 'mark', outcome.mark])
     this.#look()
   }
 
+  async #markOf({ tag, counters }: HomeKeys): Promise<number> {
+    const known = this.#marks.get(tag)
+    if (known !== undefined) return known
+    const mark = numberOf(await this.#options.deployment.command(counters, ['HGET', counters, 'mark']))
+    this.#marks.set(tag, mark)
+    return mark
+  }
+
   /** Processes every window that is over, each as one batch. */
   async #closeWindows(home: HomeKeys): Promise<void> {
     const { deployment, program } = this.#options
-    if (program.window?.by === true && this.#mark === 0) {
-      this.#mark = numberOf(await deployment.command(home.counters, ['HGET', home.counters, 'mark']))
-    }
     while (!this.#stop.signal.aborted) {
       const first = itemsOf(await deployment.command(home.due, ['ZRANGE', home.due, 0, 0, 'WITHSCORES']))[0]
       if (first === undefined) return
       const end = numberOf(itemsOf(first)[1])
-      const now = program.window?.by === true ? this.#mark : await this.#serverNow(home)
+      const now = program.window?.by === true ? await this.#markOf(home) : await this.#serverNow(home)
       if (end > now) {
         if (program.window?.by !== true) this.#lookIn(Math.max(1, end - now))
         return
@@ -479,16 +397,17 @@ export class Seat {
     }
     for (const [stream, retries] of byStream) {
       if (this.#stop.signal.aborted) return
-      await this.#attach(stream)
+      await this.#streams.attach(stream)
       await this.#process({
         stream,
         home,
         mode: 'again',
         closes: windowed && retries.every(({ attempts }) => attempts === 0),
         ids: retries.map(({ field }) => field),
-        records: retries.map(({ field, event }) =>
-          source.record(eventNameOf(field).stream, eventNameOf(field).id, event),
-        ),
+        ...this.#read(retries.length, (i) => {
+          const { field, event } = retries[i] as (typeof retries)[number]
+          return source.record(eventNameOf(field).stream, eventNameOf(field).id, event)
+        }),
         field: (i) => retries[i]?.field ?? '',
         kept: (i) => retries[i]?.event,
         attempts: (i) => retries[i]?.attempts ?? 0,
@@ -500,68 +419,11 @@ export class Seat {
   async #process(batch: EventBatch): Promise<void> {
     await this.#options.source.prepare?.(batch.records)
     if (this.#options.program.window !== undefined && batch.mode === 'new') return this.#assign(batch)
-    const outcome = this.#isSuspect(batch) ? await this.#runAlone(batch) : await this.#run(batch)
-    if (outcome === undefined) return
+    const outcome = await this.#runs.run(batch)
     await this.#committing
     if (this.#failed !== undefined) return
     // The next batch may be processed while this one is committed.
     this.#committing = this.#commit(batch, outcome)
-  }
-
-  async #run(batch: EventBatch): Promise<BatchOutcome> {
-    const { gate, program, running, trigger } = this.#options
-    const leave = await gate.enter(false)
-    running({ suspects: suspectsOf(batch), since: Date.now(), timeoutMs: trigger.timeoutMs })
-    this.#options.breaker?.begin((batch.records as readonly KeyEvent[]).map(({ key }) => key))
-    try {
-      return await program.run(batch.records)
-    } finally {
-      running(undefined)
-      leave()
-    }
-  }
-
-  #isSuspect(batch: EventBatch): boolean {
-    const { suspects, culprits } = this.#options.order
-    if (suspects.length + culprits.length === 0) return false
-    return (
-      culprits.some(({ field }) => batch.ids.some((_, i) => batch.field(i) === field)) ||
-      suspects.some(
-        ({ stream, mode, first, last }) =>
-          stream === batch.stream &&
-          mode === batch.mode &&
-          (mode === 'again' || batch.ids.some((id) => !isBefore(id, first) && !isBefore(last, id))),
-      )
-    )
-  }
-
-  /** One of these records ended a process: each runs by itself, but those that are known to. */
-  async #runAlone(batch: EventBatch): Promise<BatchOutcome> {
-    const { gate, program, running, trigger, order } = this.#options
-    const whole: BatchOutcome = { failures: new Map(), effects: [], together: [], results: [] }
-    const together: Command[] = []
-    const leave = await gate.enter(true)
-    try {
-      for (const [i, record] of batch.records.entries()) {
-        const alone = batch.field(i)
-        const culprit = order.culprits.find(({ field }) => field === alone)
-        if (culprit !== undefined) {
-          whole.failures.set(i, culprit.failure)
-          continue
-        }
-        running({ suspects: suspectsOf(batch), alone, since: Date.now(), timeoutMs: trigger.timeoutMs })
-        const one = await program.run([record])
-        const failure = one.failures.get(0)
-        if (failure !== undefined) whole.failures.set(i, failure)
-        whole.effects[i] = one.effects[0]
-        whole.results[i] = one.results[0]
-        together.push(...one.together)
-      }
-    } finally {
-      running(undefined)
-      leave()
-    }
-    return { ...whole, together }
   }
 
   /** Tries for as long as the server cannot: what was processed is not processed again. */
@@ -579,15 +441,4 @@ export class Seat {
       }
     }
   }
-}
-
-function suspectsOf(batch: EventBatch): Suspects {
-  const { stream, mode, ids } = batch
-  return { stream, mode, first: ids[0] ?? '', last: ids.at(-1) ?? '' }
-}
-
-function isBefore(a: string, b: string): boolean {
-  const [a1 = '', a2 = ''] = a.split('-')
-  const [b1 = '', b2 = ''] = b.split('-')
-  return a1 === b1 ? BigInt(a2 || 0) < BigInt(b2 || 0) : BigInt(a1) < BigInt(b1)
 }

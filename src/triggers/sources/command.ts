@@ -14,7 +14,6 @@ export function commandSource(name: string, stream: string): EventSource {
     streams: { key: stream },
     deletes: true,
     binary: false,
-    open: (fields) => [fields],
     record: (_stream, id, event): CallEvent => {
       const [, , ...rest] = (event as readonly string[]).map(textOf)
       return { call: `${name}-${id}`, arguments: rest.filter((_, i) => i % 2 === 1) }

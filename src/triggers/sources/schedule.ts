@@ -15,7 +15,6 @@ export function scheduleSource(stream: string): EventSource {
     streams: { key: stream },
     deletes: true,
     binary: false,
-    open: (fields) => [fields],
     record: (_stream, _id, event): Tick => {
       const fields = textMapOf(event as Reply[])
       return { at: Number(fields.get('at')), missed: Number(fields.get('missed')) }

@@ -11,9 +11,11 @@ export interface EventSource {
   readonly deletes: boolean
   /** Replies are read as bytes. */
   readonly binary: boolean
-  /** The events of an entry, as they are kept where they have to wait; throws what fails them all. */
-  open(fields: readonly Reply[]): readonly unknown[]
-  /** What functions get of an event. */
+  /** The events of an entry, as they are kept where they have to wait. Default: one, the fields. */
+  readonly open?: (fields: readonly Reply[]) => readonly unknown[]
+  /** An event whose fields may not be what they are as text: as bytes; undefined: they are. */
+  readonly reread?: (stream: string, id: string, fields: readonly Reply[]) => Promise<readonly Reply[]> | undefined
+  /** What functions get of an event. Throws what fails it. */
   record(stream: string, id: string, event: unknown): unknown
   /** Reads what records still lack. */
   readonly prepare?: (records: readonly unknown[]) => Promise<void>

@@ -1,32 +1,65 @@
-// Entries of streams that others write.
-import type { Reply } from '../../redis/deployment.ts'
-import { textOf } from '../../redis/replies.ts'
+// Entries of streams that others write. They are read as text, which is quicker by far; an entry in which that shows a
+// character for bytes that are none is read again as bytes.
+import type { Deployment, Reply } from '../../redis/deployment.ts'
+import { itemsOf, textOf } from '../../redis/replies.ts'
+import { textOfReply } from '../../pipeline/readers/decode.ts'
 import { isPattern } from '../../pipeline/readers/stream.ts'
 import type { EventSource, StreamsOf } from './source.ts'
+
+const replacement = '\uFFFD'
 
 export function streamsOf(pattern: string): StreamsOf {
   return isPattern(pattern) ? { pattern } : { key: pattern }
 }
 
-export function streamSource(pattern: string, raw: boolean, binary: boolean): EventSource {
+export function streamSource(pattern: string, raw: boolean, binary: boolean, deployment: Deployment): EventSource {
+  const valueOf = raw ? pairsOf : objectOf
   return {
     streams: streamsOf(pattern),
     deletes: false,
     binary,
-    open: (fields) => [fields],
-    record: (key, id, event) => ({ key, id, value: (raw ? pairsOf : objectOf)(event as readonly Reply[]) }),
+    record: (key, id, event) => ({ key, id, value: valueOf(event as readonly Reply[], binary) }),
+    ...(binary ? {} : { reread: (key, id, fields) => asBytes(deployment, key, id, fields) }),
   }
 }
 
-/** Of a field that occurs twice the last value counts. */
-function objectOf(fields: readonly Reply[]): Record<string, unknown> {
+/** The fields as bytes where their text may not be what they are; undefined: it is. */
+function asBytes(
+  deployment: Deployment,
+  key: string,
+  id: string,
+  fields: readonly Reply[],
+): Promise<readonly Reply[]> | undefined {
+  for (const field of fields) if (typeof field === 'string' && field.includes(replacement)) return reread()
+  return undefined
+
+  async function reread(): Promise<readonly Reply[]> {
+    const entries = itemsOf(await deployment.command(key, ['XRANGE', key, id, id], { binary: true }))
+    // It may be gone: then its text is all there is.
+    return entries.length === 0 ? fields : itemsOf(itemsOf(entries[0])[1])
+  }
+}
+
+/** Of a field that occurs twice the last value counts. Throws PLAN_ENCODING. */
+function objectOf(fields: readonly Reply[], binary: boolean): Record<string, unknown> {
   const value: Record<string, unknown> = {}
-  for (let i = 0; i + 1 < fields.length; i += 2) value[textOf(fields[i])] = fields[i + 1]
+  for (let i = 0; i + 1 < fields.length; i += 2) {
+    const name = fields[i]
+    value[typeof name === 'string' ? name : nameOf(name)] = partOf(fields[i + 1], binary)
+  }
   return value
 }
 
-function pairsOf(fields: readonly Reply[]): [unknown, unknown][] {
+function pairsOf(fields: readonly Reply[], binary: boolean): [unknown, unknown][] {
   const pairs: [unknown, unknown][] = []
-  for (let i = 0; i + 1 < fields.length; i += 2) pairs.push([fields[i], fields[i + 1]])
+  for (let i = 0; i + 1 < fields.length; i += 2) pairs.push([partOf(fields[i], binary), partOf(fields[i + 1], binary)])
   return pairs
+}
+
+function nameOf(name: Reply | undefined): string {
+  return Buffer.isBuffer(name) ? textOfReply(name, 'the name of a field') : textOf(name)
+}
+
+function partOf(part: Reply | undefined, binary: boolean): unknown {
+  return !binary && Buffer.isBuffer(part) ? textOfReply(part, 'a field') : part
 }
