@@ -1,5 +1,10 @@
 // `mill.matrix`: where matrices come from.
 import { randomInt } from 'node:crypto'
+import { gnmf, type Gnmf, type GnmfOptions } from './algorithms/gnmf.ts'
+import { kmeans, type Kmeans, type KmeansOptions } from './algorithms/kmeans.ts'
+import { pagerank, type PagerankOptions } from './algorithms/pagerank.ts'
+import { regression, type Regression, type RegressionOptions } from './algorithms/regression.ts'
+import { svd, type Svd, type SvdOptions } from './algorithms/svd.ts'
 import { checkCount, checkNumber, checkOneOf, checkOptions, refuse } from './checks.ts'
 import { Evaluator, type EvaluationOptions, type EvaluatorOptions } from './evaluator.ts'
 import type { FloatType, Floats } from './files/band.ts'
@@ -149,6 +154,67 @@ export class Matrices {
   /** Computes several matrices in one execution: what they have in common is computed once. */
   async eval(matrices: readonly Matrix[], options: EvaluationOptions = {}): Promise<void> {
     await Matrix.evalAll(this.#evaluator, matrices, options)
+  }
+
+  /**
+   * Groups rows around `k` centers, or from given `centers` on, by Lloyd's iterations after a k-means++ start.
+   *
+   * Throws `MATRIX_OPTION`, `MATRIX_SHAPE`.
+   *
+   * @example
+   * const { centers, labels } = await mill.matrix.kmeans(points, { k: 3 })
+   */
+  kmeans(data: Matrix, options: KmeansOptions): Promise<Kmeans> {
+    return kmeans(this, data, options)
+  }
+
+  /**
+   * The PageRank of each page, as a column whose sum is 1. Cell (i, j) of `links` is the weight of the link from page i to page j.
+   *
+   * Throws `MATRIX_OPTION`, `MATRIX_SHAPE`, and `MATRIX_CONVERGENCE` where `iterations` are not enough.
+   *
+   * @example
+   * const ranks = await mill.matrix.pagerank(links, { damping: 0.85 })
+   */
+  pagerank(links: Matrix, options: PagerankOptions = {}): Promise<Matrix> {
+    return pagerank(this, links, options)
+  }
+
+  /**
+   * Factors without negative elements, `v` ≈ `w` `h`, by multiplicative updates.
+   *
+   * Throws `MATRIX_OPTION`, `MATRIX_SHAPE`.
+   *
+   * @example
+   * const { w, h, error } = await mill.matrix.gnmf(v, { rank: 10, iterations: 50 })
+   */
+  gnmf(v: Matrix, options: GnmfOptions): Promise<Gnmf> {
+    return gnmf(this, v, options)
+  }
+
+  /**
+   * The `rank` largest singular values with their vectors, by power iteration of a block.
+   *
+   * Throws `MATRIX_OPTION`, and `MATRIX_CONVERGENCE` where `iterations` are not enough.
+   *
+   * @example
+   * const { u, s, v } = await mill.matrix.svd(a, { rank: 5 })
+   */
+  svd(a: Matrix, options: SvdOptions): Promise<Svd> {
+    return svd(this, a, options)
+  }
+
+  /**
+   * The coefficients with which the columns of `x` explain `y` best, by least squares: normal equations and Cholesky's
+   * factorisation.
+   *
+   * Throws `MATRIX_OPTION`, `MATRIX_SHAPE`, and `MATRIX_SINGULAR` where columns of `x` depend on each other.
+   *
+   * @example
+   * const { coefficients } = await mill.matrix.regression(x, y)
+   */
+  regression(x: Matrix, y: Matrix, options: RegressionOptions = {}): Promise<Regression> {
+    return regression(this, x, y, options)
   }
 
   /** Removes what was not saved. */
