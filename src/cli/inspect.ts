@@ -32,6 +32,8 @@ interface Inspection extends ExecutionStatus {
   readonly kind: string
   /** What ended it, where it did not end well. */
   readonly failure: Failure | undefined
+  /** The text, of a script. */
+  readonly script: string | undefined
   /** Undefined for what is no pipeline. */
   readonly plan: readonly StagePlan[] | undefined
   readonly profile: ExecutionProfile
@@ -72,12 +74,17 @@ async function inspect(outlook: Outlook, id: string, most: number): Promise<Insp
     ...status,
     group,
     kind,
+    script: kind === 'script' && program.length > 0 ? scriptOf(program) : undefined,
     failure: failure === undefined ? undefined : (JSON.parse(failure) as Failure),
     plan: kind === 'pipeline' && program.length > 0 ? decodeProgram(program).stages.map(planOf) : undefined,
     profile,
     failures: status.errors > 0 && status.ended !== undefined ? await firstOf(handle.failures(), most) : [],
     letters,
   }
+}
+
+function scriptOf(program: Uint8Array): string {
+  return (JSON.parse(new TextDecoder().decode(program)) as { readonly script: string }).script
 }
 
 function planOf({ source, local, target, tasks, partitions }: StageProgram, stage: number): StagePlan {
@@ -116,6 +123,7 @@ function show(cli: Cli, seen: Inspection): void {
     ...(failure === undefined ? [] : [['failure', `${failure.code}: ${failure.message}`] as const]),
   ]
   for (const [name, value] of facts) print(cli, `${name.padEnd(8)}  ${value}`)
+  if (seen.script !== undefined) print(cli, `\n${seen.script}`)
   for (const { stage, tasks, input, operations, output } of plan ?? []) {
     print(cli, `\nstage ${stage}: ${tasks} ${tasks === 1 ? 'task' : 'tasks'}`)
     print(cli, `  ${[input, ...operations, output].join(' . ')}`)

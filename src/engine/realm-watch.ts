@@ -2,10 +2,12 @@
 // in return: that a realm is gone, so that they unload it.
 import { readFileSync } from 'node:fs'
 import type { Deployment } from '../redis/deployment.ts'
-import { numberOf } from '../redis/replies.ts'
+import { itemsOf, numberOf } from '../redis/replies.ts'
 import { realmKey } from './realm.ts'
 
 const reportMs = 1000
+/** Realms that are reported in one call. */
+const together = 50
 /** A worker that says nothing for so long has nothing loaded any more. */
 const reportTtlMs = 10_000
 
@@ -80,14 +82,20 @@ export class RealmWatch {
     const loaded = this.#loaded()
     // What the last process of the worker had when it ended is still to be said.
     for (const realm of [...this.#peaks.keys(), ...this.#told]) if (!loaded.has(realm)) loaded.set(realm, [])
-    for (const [realm, processes] of loaded) {
-      const each = processes.flatMap(({ pid }) => (pid === undefined ? [] : [pid, residentBytes(pid) ?? 0]))
-      const args = [worker, reportTtlMs, this.#peaks.get(realm) ?? 0, 1, ...each]
-      this.#peaks.delete(realm)
-      const kept = numberOf(await deployment.call('realm_report', [realmKey(namespace, realm)], args)) > 0
-      if (each.length > 0) this.#told.add(realm)
-      else this.#told.delete(realm)
-      if (!kept) gone(realm)
+    const all = [...loaded]
+    for (let i = 0; i < all.length; i += together) {
+      const some = all.slice(i, i + together)
+      const args = some.flatMap(([realm, processes]) => {
+        const each = processes.flatMap(({ pid }) => (pid === undefined ? [] : [pid, residentBytes(pid) ?? 0]))
+        const peak = this.#peaks.get(realm) ?? 0
+        this.#peaks.delete(realm)
+        if (each.length > 0) this.#told.add(realm)
+        else this.#told.delete(realm)
+        return [peak, each.length / 2, ...each]
+      })
+      const keys = some.map(([realm]) => realmKey(namespace, realm))
+      const kept = itemsOf(await deployment.call('realm_report', keys, [worker, reportTtlMs, 1, ...args]))
+      for (const [at, [realm]] of some.entries()) if (numberOf(kept[at]) === 0) gone(realm)
     }
   }
 

@@ -30,6 +30,8 @@ test('a user with the documented permissions runs pipelines', async () => {
   ).toEqual({ written: 2000 })
   expect(await (await mill.submit(() => mill.redis.get('app:2'))).result()).toBe('two')
   expect(await mill.executions.list()).toHaveLength(4)
+  expect(await (await mill.realm('apart').submit(() => 1)).result()).toBe(1)
+  expect(await mill.exec("keys('app:2').count()")).toEqual([1])
   const matrix = await (await mill.matrix.from([[1, 2]])).save('app')
   await matrix.set(0, 0, 3)
   expect(await matrix.matmul(matrix.T).sum()).toBe(13)

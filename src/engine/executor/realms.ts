@@ -31,7 +31,7 @@ export class LoadedRealms {
 
   async #begin(realm: string): Promise<RealmState> {
     const { RealmState: State } = await import('../../code/load.ts')
-    const args = [this.#worker, firstReportMs, 0, 0, process.pid, process.memoryUsage.rss()]
+    const args = [this.#worker, firstReportMs, 0, 0, 1, process.pid, process.memoryUsage.rss()]
     await this.#deployment.call('realm_report', [realmKey(this.#namespace, realm)], args)
     return new State()
   }

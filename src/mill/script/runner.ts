@@ -2,10 +2,11 @@
 import { verify } from '../../code/sign.ts'
 import { importFrom } from '../../code/modules.ts'
 import { encodeRecords } from '../../codec/frames.ts'
+import type { EngineClient } from '../../engine/client.ts'
 import { failureOf } from '../../engine/failure.ts'
 import { laneKeys, laneOfExecution } from '../../engine/keys.ts'
 import type { Command, Environment, Failure, Program, Submitter, TaskContext, TaskRunner } from '../../engine/runner.ts'
-import { ExecutionError, GearmillError } from '../../errors.ts'
+import { ExecutionError, GearmillError, PlanError } from '../../errors.ts'
 import { engineClient, isLocal } from './engine.ts'
 import { scriptScope } from './names.ts'
 import { parseScript, scriptName, type ParsedScript } from './source.ts'
@@ -23,15 +24,39 @@ export interface ScriptProgram {
 /** How long an answer waits for whoever asked, in milliseconds. */
 const replyMs = 60_000
 const mostErrors = 10
+/** Time limit of a batch of the triggers that a script registers, in milliseconds. */
+const triggerTimeoutMs = 300_000
 
+// All that takes time is done here: it is not the script's.
 export default async function scriptRunner(program: Program, environment: Environment): Promise<TaskRunner> {
+  const { execution, bytes } = program
   const { submitter } = environment
-  const said = JSON.parse(new TextDecoder().decode(program.bytes)) as ScriptProgram
+  const said = JSON.parse(new TextDecoder().decode(bytes)) as ScriptProgram
   if (submitter === undefined) {
-    throw new ExecutionError('EXECUTION_NO_WORKER', 'this process runs no scripts', { execution: program.execution })
+    throw new ExecutionError('EXECUTION_NO_WORKER', 'this process runs no scripts', { execution })
   }
-  permit(said, submitter, program.execution)
-  return new ScriptRunner(program.execution, said, environment, submitter)
+  permit(said, submitter, execution)
+  const script = readScript(said.script)
+  const client = await engineClient(environment, submitter)
+  if (said.reply) client.keepAlive(execution)
+  const isFirst = await begins(execution, environment, submitter)
+  return new ScriptRunner({ id: execution, reply: said.reply, script, environment, submitter, client, isFirst })
+}
+
+function readScript(text: string): ParsedScript | Error {
+  try {
+    return parseScript(text)
+  } catch (error) {
+    if (error instanceof PlanError) return error
+    throw error
+  }
+}
+
+/** Whether no attempt before has begun: what a script did is not done twice. */
+async function begins(id: string, environment: Environment, { group }: Submitter): Promise<boolean> {
+  const { deployment, namespace, worker } = environment
+  const x = laneKeys(namespace, laneOfExecution(id), group).executions + id
+  return (await deployment.command(x, ['HSETNX', x, 'ran', worker])) === 1
 }
 
 /** Throws EXECUTION_SCRIPT_REFUSED, or CAPTURE_SIGNATURE for a signature of somebody else. */
@@ -46,49 +71,48 @@ function permit({ script, signature }: ScriptProgram, submitter: Submitter, exec
   throw new ExecutionError('EXECUTION_SCRIPT_REFUSED', message, { execution })
 }
 
-class ScriptRunner implements TaskRunner {
-  readonly #id: string
-  readonly #program: ScriptProgram
-  readonly #environment: Environment
-  readonly #submitter: Submitter
+interface ScriptParts {
+  readonly id: string
+  readonly reply: boolean
+  /** Or why it cannot be parsed. */
+  readonly script: ParsedScript | Error
+  readonly environment: Environment
+  readonly submitter: Submitter
+  readonly client: EngineClient
+  /** No attempt before this one has begun. */
+  readonly isFirst: boolean
+}
 
-  constructor(id: string, program: ScriptProgram, environment: Environment, submitter: Submitter) {
-    this.#id = id
-    this.#program = program
-    this.#environment = environment
-    this.#submitter = submitter
+class ScriptRunner implements TaskRunner {
+  readonly #parts: ScriptParts
+  #mayRun: boolean
+
+  constructor(parts: ScriptParts) {
+    this.#parts = parts
+    this.#mayRun = parts.isFirst
   }
 
   async run(context: TaskContext): Promise<void> {
-    let script: ParsedScript
-    try {
-      script = parseScript(this.#program.script)
-    } catch (error) {
-      return this.#fail(context, failureOf(error, 'EXECUTION_RECORD'), lineIn((error as Error).message))
+    const { script } = this.#parts
+    if (script instanceof Error) {
+      return this.#fail(context, failureOf(script, 'EXECUTION_RECORD'), lineIn(script.message))
+    }
+    if (this.#mayRun) {
+      this.#mayRun = false
+      return this.#runOnce(context, script)
     }
     // An attempt before this one may have found the line that ends its process.
     let found: { readonly failure: Failure; readonly line: number } | undefined
     for (const line of script.lines) context.guard(line, 1, (failure) => (found ??= { failure, line }))
     if (found !== undefined) return this.#fail(context, found.failure, found.line)
-    if (!(await this.#isFirst())) {
-      const message = 'the worker that ran the script ended; what it had started goes on'
-      return this.#fail(context, { code: 'EXECUTION_CRASHED', message }, undefined)
-    }
-    await this.#runOnce(context, script)
-  }
-
-  /** Whether no attempt before has begun: what a script did is not done twice. */
-  async #isFirst(): Promise<boolean> {
-    const { deployment, namespace } = this.#environment
-    const x = laneKeys(namespace, laneOfExecution(this.#id), this.#submitter.group).executions + this.#id
-    return (await deployment.command(x, ['HSETNX', x, 'ran', this.#environment.worker])) === 1
+    const message = 'the worker that ran the script ended; what it had started goes on'
+    return this.#fail(context, { code: 'EXECUTION_CRASHED', message }, undefined)
   }
 
   async #runOnce(context: TaskContext, script: ParsedScript): Promise<void> {
-    const client = await engineClient(this.#environment, this.#submitter)
-    if (this.#program.reply) client.keepAlive(this.#id)
-    const { leaseMs, base } = this.#submitter
-    const scope = scriptScope({ id: this.#id, client, environment: this.#environment, timeoutMs: 300_000, leaseMs })
+    const { id, environment, submitter, client } = this.#parts
+    const { leaseMs, base } = submitter
+    const scope = scriptScope({ id, client, environment, timeoutMs: triggerTimeoutMs, leaseMs })
     const abort = (): void => void scope.abort()
     context.signal.addEventListener('abort', abort)
     let line = script.lines[0] ?? 1
@@ -96,13 +120,13 @@ class ScriptRunner implements TaskRunner {
       line = now
       context.guard(now, 1)
     }
+    at(line)
     try {
       const run = script.compile([...scope.names.keys()])
       const value = await valueOf(await run(...scope.names.values(), at, importFrom(base)))
-      const text = JSON.stringify(value)
-      await context.output(0).append(encodeRecords([JSON.parse(text)]))
+      await context.output(0).append(encodeRecords([value]))
       context.count({ in: 1, out: 1 })
-      await this.#answer(context, `{"ok":${text}}`)
+      await this.#answer(context, JSON.stringify({ ok: value }))
     } catch (thrown) {
       await this.#fail(context, failureOfScript(thrown), lineIn(stackOf(thrown)) ?? line)
     } finally {
@@ -127,8 +151,9 @@ class ScriptRunner implements TaskRunner {
   }
 
   async #answer(context: TaskContext, text: string): Promise<void> {
-    if (!this.#program.reply) return
-    const key = `${this.#environment.namespace}:{gm0}:reply:${this.#id}`
+    const { reply, environment, id } = this.#parts
+    if (!reply) return
+    const key = `${environment.namespace}:{gm0}:reply:${id}`
     const commands: Command[] = [
       ['RPUSH', key, text],
       ['PEXPIRE', key, replyMs],

@@ -1,7 +1,8 @@
 // A script's text as a function: its last expression is its value, and before each statement it says at which line it is.
 import { Script } from 'node:vm'
 import { parse, type ImportDeclaration, type Program, type Statement } from 'acorn'
-import { PlanError } from '../../errors.ts'
+import { KernelError, PlanError } from '../../errors.ts'
+import { stripTypes } from '../../kernels/source/strip.ts'
 
 /** What stacks call a script. */
 export const scriptName = 'script'
@@ -25,9 +26,9 @@ interface Edit {
   readonly text: string
 }
 
-/** Throws PLAN_SCRIPT, with line and column in the message. */
-export function parseScript(script: string): ParsedScript {
-  const program = parsed(script)
+/** JavaScript, or TypeScript without what needs a compiler. Throws PLAN_SCRIPT, with the line in the message. */
+export function parseScript(text: string): ParsedScript {
+  const { script, program } = read(text)
   const edits: Edit[] = []
   const lines: number[] = []
   const last = program.body.at(-1)
@@ -54,7 +55,40 @@ export function parseScript(script: string): ParsedScript {
 // What stands in front of a declaration of a function must not be told apart from it: it is called before its line is reached.
 const isHoisted = ({ type }: Statement): boolean => type === 'FunctionDeclaration'
 
-function parsed(script: string): Program {
+interface Read {
+  readonly script: string
+  readonly program: Program
+}
+
+function read(text: string): Read {
+  const asJavaScript = parsed(text)
+  if (!(asJavaScript instanceof SyntaxError)) return { script: text, program: asJavaScript }
+  const script = withoutTypes(text, asJavaScript)
+  const program = parsed(script)
+  if (program instanceof SyntaxError) throw unreadable(program)
+  return { script, program }
+}
+
+/** Every line and column stays where it was. */
+function withoutTypes(text: string, asJavaScript: Unreadable): string {
+  try {
+    return stripTypes(text, scriptName)
+  } catch (error) {
+    const line = error instanceof KernelError ? error.line : undefined
+    // Of one line acorn knows the column, too.
+    if (line === undefined || line === asJavaScript.loc?.line) throw unreadable(asJavaScript)
+    throw new PlanError('PLAN_SCRIPT', `${scriptName}:${line}: ${(error as Error).message}`, { cause: error })
+  }
+}
+
+type Unreadable = SyntaxError & { readonly loc?: { readonly line: number; readonly column: number } }
+
+function unreadable(error: Unreadable): PlanError {
+  const { loc, message } = error
+  return refused(message.replace(/ \(\d+:\d+\)$/, ''), loc?.line ?? 1, loc?.column ?? 0, error)
+}
+
+function parsed(script: string): Program | Unreadable {
   try {
     return parse(script, {
       ecmaVersion: 'latest',
@@ -64,10 +98,8 @@ function parsed(script: string): Program {
       locations: true,
     })
   } catch (error) {
-    const { loc, message } = error as SyntaxError & {
-      readonly loc?: { readonly line: number; readonly column: number }
-    }
-    throw refused(message.replace(/ \(\d+:\d+\)$/, ''), loc?.line ?? 1, loc?.column ?? 0, error)
+    if (error instanceof SyntaxError) return error
+    throw error
   }
 }
 
