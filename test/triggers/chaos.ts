@@ -33,9 +33,9 @@ class Workers {
     this.#children.push(spawn(process.execPath, args, { stdio: 'ignore' }))
   }
 
-  /** SIGKILL: its hosts end with it. Another one takes its place. */
+  /** SIGKILL of any: its hosts end with it, and the tap, if it has it. Another one takes its place. */
   async replace(): Promise<void> {
-    const child = this.#children.shift()
+    const [child] = this.#children.splice(Math.floor(Math.random() * this.#children.length), 1)
     if (child === undefined) return
     const gone = once(child, 'exit')
     child.kill('SIGKILL')
@@ -54,14 +54,14 @@ class Workers {
   }
 }
 
+export interface Survived {
+  readonly entries: number
+  readonly writes: number
+  readonly kills: number
+}
+
 /** Expects that every entry of streams and every write of keys has its effects exactly once; returns how many had. */
-export async function survive({
-  server,
-  entries,
-  writes,
-  kills,
-  halfway,
-}: Chaos): Promise<{ readonly entries: number; readonly writes: number }> {
+export async function survive({ server, entries, writes, kills, halfway }: Chaos): Promise<Survived> {
   const workers = new Workers(server.url)
   workers.start()
   workers.start()
@@ -82,9 +82,11 @@ export async function survive({
     let killed = 0
     const all = entries + writes
     const stepOf = all / (kills + 1)
+    // Spread over the processing, which is behind the writing.
+    const done = async (): Promise<number> => (await streams.status()).successes + (await keys.status()).successes
     const disturb = async (): Promise<void> => {
-      while (killed < kills && sent < all) {
-        await until(() => sent >= all || sent > (killed + 1) * stepOf)
+      while (killed < kills) {
+        await until(async () => (await done()) > (killed + 1) * stepOf)
         killed += 1
         await workers.replace()
       }
@@ -109,7 +111,11 @@ export async function survive({
     await expectOnce(mill, 'keys', writes)
     expect(await streams.status()).toMatchObject({ events: entries, failures: 0 })
     expect(await keys.status()).toMatchObject({ events: writes, failures: 0 })
-    const seen = { entries: (await streams.status()).successes, writes: (await keys.status()).successes }
+    const seen = {
+      entries: (await streams.status()).successes,
+      writes: (await keys.status()).successes,
+      kills: killed,
+    }
     await streams.remove()
     await keys.remove()
     return seen
