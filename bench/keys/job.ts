@@ -74,6 +74,16 @@ const jobs: Readonly<Record<string, () => Promise<unknown>>> = {
       .run(),
   keys: () => mill.keys('key:*', { values: false }).count().run(),
   nothing: async () => [],
+  // Two executions at once, so that both executors start, with nothing to do.
+  start: () =>
+    Promise.all(
+      [1, 2].map((n) =>
+        mill
+          .from([n])
+          .countBy((key) => key + 1)
+          .run(),
+      ),
+    ),
 }
 const job = jobs[name]
 if (job === undefined) throw new TypeError(`no job ${name}`)

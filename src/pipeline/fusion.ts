@@ -40,7 +40,7 @@ type Loop = (
 ) => number
 
 /** Calls of one asynchronous step that are under way at a time. */
-const concurrency = 64
+const concurrency = 256
 
 const AsyncFunction = (async () => undefined).constructor
 

@@ -34,6 +34,8 @@ export class OwnConnection implements BlockingConnection {
     if (this.#closed || this.#router.closed) throw new ConnectError('CONNECT_CLOSED', 'the connection was closed')
     const connection = this.#connect()
     if (connection?.client === undefined) await (connection?.ready(patienceMs) ?? delay(patienceMs))
+    // It may have been aborted meanwhile: nobody would tell.
+    signal?.throwIfAborted()
     const client = connection?.client
     if (client === undefined) {
       await this.#router.refreshQuietly()
