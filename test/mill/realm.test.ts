@@ -11,13 +11,18 @@ const mib = 1024 * 1024
 describeTopologies('realms', (topology) => {
   let url: string
   const open: Mill[] = []
+  let mill: Mill
   beforeAll(async () => {
     url = await topology.url()
+    mill = await connect({ url, executors: 1, logger: quiet })
   })
   afterEach(async () => {
     await Promise.all(open.splice(0).map((mill) => mill.close()))
   })
-  afterAll(() => flush())
+  afterAll(async () => {
+    await mill.close()
+    await flush()
+  })
   const start = async (options: MillOptions = {}): Promise<Mill> => {
     const mill = await connect({ url, executors: 1, logger: quiet, ...options })
     open.push(mill)
@@ -25,7 +30,6 @@ describeTopologies('realms', (topology) => {
   }
 
   it('share variables and objects between pipelines and calls, where the mill itself does not', async () => {
-    const mill = await start()
     const realm = mill.realm('shared')
     let seen = 0
     const words = new Map<string, number>()
@@ -61,7 +65,6 @@ describeTopologies('realms', (topology) => {
   })
 
   it('share variables between triggers, and live as long as one of them', async () => {
-    const mill = await start({ executors: 2 })
     const realm = mill.realm('kept')
     let value = ''
     const put = await realm.command('put', (text: string) => (value += text)).register()
@@ -83,7 +86,6 @@ describeTopologies('realms', (topology) => {
   })
 
   it('are unloaded when they are closed and nothing runs in them', async () => {
-    const mill = await start()
     let n = 0
     const next = async (realm: Pick<Mill, 'submit'>): Promise<number> => (await realm.submit(() => ++n)).result()
     const first = mill.realm('short')
@@ -97,7 +99,6 @@ describeTopologies('realms', (topology) => {
   })
 
   it('count what keeps them and say what they take', async () => {
-    const mill = await start()
     const realm = mill.realm('counted')
     expect(await realm.stats()).toEqual({ executors: 0, references: 1, memory: { now: 0, peak: 0 } })
     const running = await realm.submit(() => new Promise<void>(() => undefined))
@@ -114,7 +115,6 @@ describeTopologies('realms', (topology) => {
   })
 
   it('isolated: have executors of their own, whose memory is limited', { timeout: 120_000 }, async () => {
-    const mill = await start()
     const realm = mill.realm('isolated', { isolate: { memoryMb: 256 } })
     const pid = async (of: Pick<Mill, 'submit'>): Promise<number> => (await of.submit(() => process.pid)).result()
     const [own, others] = [await pid(realm), await pid(mill)]
@@ -144,7 +144,6 @@ describeTopologies('realms', (topology) => {
   })
 
   it('isolated: have hosts of their own for triggers', async () => {
-    const mill = await start()
     const realm = mill.realm('apart', { isolate: { memoryMb: 512 } })
     const inside = await realm.command('inside', () => process.pid).register()
     const outside = await mill.command('outside', () => process.pid).register()
@@ -158,7 +157,6 @@ describeTopologies('realms', (topology) => {
   })
 
   it('refuse names and options that mean nothing', async () => {
-    const mill = await start()
     expect(() => mill.realm('')).toThrow('expected a name')
     expect(() => mill.realm('a b')).toThrow('expected a name')
     expect(() => mill.realm('a', { isolate: { memoryMb: 1 } })).toThrow('at least 64')
@@ -167,13 +165,11 @@ describeTopologies('realms', (topology) => {
   })
 
   it('leave nothing behind', async () => {
-    const mill = await start({ namespace: 'gone' })
-    const realm = mill.realm('gone')
-    await realm.from([1]).run()
-    await mill.close()
-    const other = await start()
+    const leaving = await start({ namespace: 'gone' })
+    await leaving.realm('gone').from([1]).run()
+    await leaving.close()
     for (const key of ['gone:{gm0}:realm:gone', 'gone:{gm0}:realm:gone:owners', 'gone:{gm0}:realm:gone:live']) {
-      expect(await other.redis.exists(key)).toBe(0)
+      expect(await mill.redis.exists(key)).toBe(0)
     }
   })
 })

@@ -15,13 +15,18 @@ interface Answer {
 describeTopologies('scripts', (topology) => {
   let url: string
   const open: Mill[] = []
+  let mill: Mill
   beforeAll(async () => {
     url = await topology.url()
+    mill = await connect({ url, executors: 2, logger: quiet })
   })
   afterEach(async () => {
     await Promise.all(open.splice(0).map((mill) => mill.close()))
   })
-  afterAll(() => flush())
+  afterAll(async () => {
+    await mill.close()
+    await flush()
+  })
   const start = async (options: MillOptions = {}): Promise<Mill> => {
     const mill = await connect({ url, executors: 1, logger: quiet, ...options })
     open.push(mill)
@@ -29,18 +34,17 @@ describeTopologies('scripts', (topology) => {
   }
 
   /** As any client does. */
-  const call = async (mill: Mill, ...args: string[]): Promise<string> => {
-    const { namespace } = mill.config
-    return (await mill.redis.sendCommand(['FCALL', 'gm_exec', '1', `${namespace}:{gm0}`, ...args])) as string
+  const call = async (of: Mill, ...args: string[]): Promise<string> => {
+    const { namespace } = of.config
+    return (await of.redis.sendCommand(['FCALL', 'gm_exec', '1', `${namespace}:{gm0}`, ...args])) as string
   }
-  const answer = async (mill: Mill, id: string): Promise<Answer> => {
-    const key = `${mill.config.namespace}:{gm0}:reply:${id}`
-    await until(async () => (await mill.redis.lLen(key)) > 0)
-    return JSON.parse((await mill.redis.lPop(key)) as string) as Answer
+  const answer = async (of: Mill, id: string): Promise<Answer> => {
+    const key = `${of.config.namespace}:{gm0}:reply:${id}`
+    await until(async () => (await of.redis.lLen(key)) > 0)
+    return JSON.parse((await of.redis.lPop(key)) as string) as Answer
   }
 
   it('give the value of their last expression; a pipeline there is run', async () => {
-    const mill = await start()
     await mill.redis.set('user:1', 'Ada')
     await mill.redis.set('user:2', 'Alan')
     expect(await mill.exec("keys('user:*').count()")).toEqual([2])
@@ -62,7 +66,6 @@ describeTopologies('scripts', (topology) => {
   })
 
   it('run each in a realm of its own, which their triggers inherit', async () => {
-    const mill = await start({ executors: 2 })
     const script = (name: string): string => `
       let count = 0
       await command('${name}-next', () => ++count).register()
@@ -88,7 +91,6 @@ describeTopologies('scripts', (topology) => {
   })
 
   it('say at which line they fail, and how', async () => {
-    const mill = await start()
     const failing = (script: string, timeoutMs?: number): Promise<unknown> =>
       mill.exec(script, timeoutMs === undefined ? {} : { timeoutMs })
     await expect(failing('let a = 1\nlet b = = 2')).rejects.toMatchObject({
@@ -130,7 +132,6 @@ describeTopologies('scripts', (topology) => {
   })
 
   it('run once, however they end', async () => {
-    const mill = await start()
     await expect(mill.exec("await redis.incr('ran')\nprocess.exit(1)")).rejects.toMatchObject({
       code: 'EXECUTION_CRASHED',
     })
@@ -139,7 +140,6 @@ describeTopologies('scripts', (topology) => {
   })
 
   it('unblocking: give an execution at once, which can be followed and aborted', async () => {
-    const mill = await start()
     const execution = await mill.exec('await from([1, 2]).map((n) => n + 1).run()', { unblocking: true })
     expect(await execution.result()).toEqual([[2, 3]])
     const endless = await mill.exec('from([1]).forEach(() => new Promise(() => {}))', {
@@ -155,37 +155,37 @@ describeTopologies('scripts', (topology) => {
   })
 
   it('come from any client, where workers allow it', async () => {
-    const mill = await start({ allowScripts: true, namespace: 'allowing' })
-    await until(async () => (await mill.redis.zCard('allowing:{gm0}:groups:scripts')) > 0)
-    expect(await answer(mill, await call(mill, 'from([1, 2, 3]).sum()'))).toEqual({ ok: [6] })
-    expect(await answer(mill, await call(mill, 'let a\nthrow new TypeError("x")'))).toMatchObject({
+    const allowing = await start({ allowScripts: true, namespace: 'allowing' })
+    await until(async () => (await allowing.redis.zCard('allowing:{gm0}:groups:scripts')) > 0)
+    expect(await answer(allowing, await call(allowing, 'from([1, 2, 3]).sum()'))).toEqual({ ok: [6] })
+    expect(await answer(allowing, await call(allowing, 'let a\nthrow new TypeError("x")'))).toMatchObject({
       error: { code: 'EXECUTION_SCRIPT', message: 'script:2: TypeError: x', line: 2 },
     })
-    expect(await answer(mill, await call(mill, '1 +'))).toMatchObject({ error: { code: 'PLAN_SCRIPT', line: 1 } })
-    expect(await answer(mill, await call(mill, '1\nfor (;;);', 'TIMEOUT', '1000'))).toMatchObject({
+    expect(await answer(allowing, await call(allowing, '1 +'))).toMatchObject({
+      error: { code: 'PLAN_SCRIPT', line: 1 },
+    })
+    expect(await answer(allowing, await call(allowing, '1\nfor (;;);', 'TIMEOUT', '1000'))).toMatchObject({
       error: { code: 'EXECUTION_TIMEOUT', line: 2 },
     })
-    const id = await call(mill, '[1, 2]', 'unblocking', 'ID', 'mine')
+    const id = await call(allowing, '[1, 2]', 'unblocking', 'ID', 'mine')
     expect(id).toBe('mine')
-    await until(async () => (await mill.executions.list({ state: 'done' })).some((one) => one.id === 'mine'))
-    expect(await (await mill.executions.get('mine')).result()).toEqual([[1, 2]])
-    expect(await mill.redis.exists('allowing:{gm0}:reply:mine')).toBe(0)
+    await until(async () => (await allowing.executions.list({ state: 'done' })).some((one) => one.id === 'mine'))
+    expect(await (await allowing.executions.get('mine')).result()).toEqual([[1, 2]])
+    expect(await allowing.redis.exists('allowing:{gm0}:reply:mine')).toBe(0)
     const remote = await start({ workers: 'remote', namespace: 'allowing' })
-    expect(await remote.exec('6 * 7')).toBe(42)
+    expect(await remote.exec('6 * 7', { id: 'seven' })).toBe(42)
     await expect(remote.exec('nothing')).rejects.toMatchObject({
       code: 'EXECUTION_SCRIPT',
       message: expect.stringContaining('nothing'),
     })
-    await expect(call(mill, '1', 'TIMEOUT', 'long')).rejects.toThrow('PLAN_OPTION')
-    await expect(call(mill)).rejects.toThrow('the script is missing')
+    await expect(call(allowing, '1', 'TIMEOUT', 'long')).rejects.toThrow('PLAN_OPTION')
+    await expect(call(allowing)).rejects.toThrow('the script is missing')
   })
 
   it('are refused where nobody allows them, unless they are signed', async () => {
     const secret = 'a secret of two'
-    const mill = await start({ secret, namespace: 'signed' })
-    expect(await mill.exec('1 + 1')).toBe(2)
-    const { group } = await groupOf(mill)
-    expect(group).toMatch(/^local-/)
+    const signing = await start({ secret, namespace: 'signed' })
+    expect(await signing.exec('1 + 1')).toBe(2)
     // Only a group that allows them takes scripts of others; this one has no secret and does not.
     const open = await start({ namespace: 'closed' })
     const id = await call(open, '1', 'ID', 'waits')
@@ -201,9 +201,3 @@ describeTopologies('scripts', (topology) => {
     })
   })
 })
-
-async function groupOf(mill: Mill): Promise<{ readonly group: string }> {
-  const [status] = await mill.executions.list()
-  const key = `${mill.config.namespace}:{gm0}:x:${status?.id}`
-  return { group: String(await mill.redis.hGet(key, 'group')) }
-}

@@ -46,11 +46,7 @@ export async function execScript(
     { id, timeoutMs, maxAttempts: 1 },
   )
   const running = new RunningExecution<unknown>(handle)
-  if (unblocking) return running
-  const { results, errors } = await running.outcome()
-  const [error] = errors
-  if (error !== undefined) throw failed(id, error)
-  return results[0]
+  return unblocking ? running : valueOf(running)
 }
 
 /** Workers that run scripts may be those of another client: the answer comes as it does to any client. */
@@ -74,10 +70,18 @@ async function execRemote(
   for (;;) {
     const text = await calls.answer(`${lane}:reply:${execution}`)
     if (text !== undefined) return answerOf(execution, text)
-    // Nobody answers any more where the server forgot it.
+    // Nobody answers any more where the server forgot it, or where somebody else had the answer.
     const found = await engine.find(execution)
     if (!found) throw new ExecutionError('EXECUTION_LOST', `the server forgot script ${execution}`, { execution })
+    if ((await found.status()).ended !== undefined) return valueOf(new RunningExecution<unknown>(found))
   }
+}
+
+async function valueOf(running: RunningExecution<unknown>): Promise<unknown> {
+  const { results, errors } = await running.outcome()
+  const [error] = errors
+  if (error !== undefined) throw failed(running.id, error)
+  return results[0]
 }
 
 function refused(error: unknown): never {
