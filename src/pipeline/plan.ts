@@ -2,7 +2,14 @@
 // A global operation ends a stage and begins the next one; a publishing sink adds a stage of one task.
 import type { StageSpec, WrittenBy } from '../engine/runner.ts'
 import { builtins } from './builtins.ts'
-import { type OperationCall, type ReaderCall, type SinkCall, type Splits, executorPart } from './define.ts'
+import {
+  type GlobalDefinition,
+  type OperationCall,
+  type ReaderCall,
+  type SinkCall,
+  type Splits,
+  executorPart,
+} from './define.ts'
 import { type JoinBesideOptions, joinBeside } from './operations/join-beside.ts'
 import type { JoinOptions } from './operations/join.ts'
 import { labelOf } from './site.ts'
@@ -38,9 +45,10 @@ const mostBlocks = 16_384
 /** So few records are no matter: each executor gets all of that side of a join, and one task sorts them. */
 const fewRecords = 20_000
 
-/** One partition for every four splits: a reduce task then reads about as much as a map task. */
-function partitionsOf(splits: number): number {
-  return Math.max(1, Math.min(mostPartitions, Math.ceil(splits / 4), Math.floor(mostBlocks / splits)))
+/** One partition for every two splits, so that its keys mostly fit in memory; for four of what is little or was combined first. */
+function partitionsOf(splits: number, { combines }: GlobalDefinition): number {
+  const together = combines || splits <= 4 ? 4 : 2
+  return Math.max(1, Math.min(mostPartitions, Math.ceil(splits / together), Math.floor(mostBlocks / splits)))
 }
 
 /** A range is sorted in memory where it can be, so there are more of them. One: not worth finding any. */
@@ -139,7 +147,7 @@ export function stagesOf(description: Description, splits: readonly Splits[] = [
       }
       const splits = Math.max(...sides.map((side) => side.splits))
       const ranges = definition.spread === 'ranges' ? rangesOf(stage) : 1
-      const partitions = definition.spread === 'hash' ? partitionsOf(splits) : ranges
+      const partitions = definition.spread === 'hash' ? partitionsOf(splits, definition) : ranges
       const inputs =
         ranges > 1
           ? [toRanges(stage, step, ranges)]
