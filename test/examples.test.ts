@@ -1,5 +1,5 @@
 // The scripts in examples/ run as they stand and print what they say.
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -12,8 +12,10 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const run = [join(root, 'dist/cli/main.js'), 'run']
 
 // Those that print nothing by themselves have tests of their own: below, and in test/buffers.
-const withArguments = ['word-count.ts', 'buffers-cache.ts']
-const names = (await readdir(join(root, 'examples'))).filter((name) => name.endsWith('.ts') && !withArguments.includes(name))
+const withArguments = ['word-count.ts', 'dependency-rank.ts', 'buffers-cache.ts']
+const names = (await readdir(join(root, 'examples'))).filter(
+  (name) => name.endsWith('.ts') && !withArguments.includes(name),
+)
 
 test.each(names)('%s', async (name) => {
   const path = join(root, 'examples', name)
@@ -34,4 +36,19 @@ test('word-count.ts, by gearmill run', async () => {
 
   const misused = await node([...run, script], root)
   expect({ ...misused, stderr: misused.stderr.slice(0, 6) }).toEqual({ code: 2, stdout: '', stderr: 'usage:' })
+})
+
+test('dependency-rank.ts, on a folder of packages', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'gearmill-packages-'))
+  onTestFinished(() => rm(folder, { recursive: true, force: true }))
+  const packages = { app: ['left', '@scope/right'], left: ['base'], '@scope/right': ['base', 'missing'], base: [] }
+  for (const [name, dependencies] of Object.entries(packages)) {
+    await mkdir(join(folder, name), { recursive: true })
+    const manifest = { name, dependencies: Object.fromEntries(dependencies.map((other) => [other, '*'])) }
+    await writeFile(join(folder, name, 'package.json'), JSON.stringify(manifest))
+  }
+  const script = join(root, 'examples/dependency-rank.ts')
+  // What power iteration in NumPy gives.
+  const ranks = [' 47.06 %  base', ' 19.59 %  @scope/right', ' 19.59 %  left', ' 13.75 %  app']
+  expect(await node([...tsx, script, folder], root)).toEqual({ code: 0, stdout: `${ranks.join('\n')}\n`, stderr: '' })
 })

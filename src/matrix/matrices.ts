@@ -162,7 +162,9 @@ export class Matrices {
    * Throws `MATRIX_OPTION`, `MATRIX_SHAPE`.
    *
    * @example
-   * const { centers, labels } = await mill.matrix.kmeans(points, { k: 3 })
+   * const points = await mill.matrix.random(1000, 2)
+   * const { centers, counts } = await mill.matrix.kmeans(points, { k: 3 })
+   * console.log(await centers.toArray(), counts)
    */
   kmeans(data: Matrix, options: KmeansOptions): Promise<Kmeans> {
     return kmeans(this, data, options)
@@ -174,7 +176,8 @@ export class Matrices {
    * Throws `MATRIX_OPTION`, `MATRIX_SHAPE`, and `MATRIX_CONVERGENCE` where `iterations` are not enough.
    *
    * @example
-   * const ranks = await mill.matrix.pagerank(links, { damping: 0.85 })
+   * const links = await mill.matrix.from([[0, 1], [1, 0]])
+   * console.log(await (await mill.matrix.pagerank(links, { damping: 0.85 })).data())
    */
   pagerank(links: Matrix, options: PagerankOptions = {}): Promise<Matrix> {
     return pagerank(this, links, options)
@@ -186,7 +189,9 @@ export class Matrices {
    * Throws `MATRIX_OPTION`, `MATRIX_SHAPE`.
    *
    * @example
+   * const v = await mill.matrix.random(100, 50)
    * const { w, h, error } = await mill.matrix.gnmf(v, { rank: 10, iterations: 50 })
+   * console.log(w.shape, h.shape, error)
    */
   gnmf(v: Matrix, options: GnmfOptions): Promise<Gnmf> {
     return gnmf(this, v, options)
@@ -198,7 +203,8 @@ export class Matrices {
    * Throws `MATRIX_OPTION`, and `MATRIX_CONVERGENCE` where `iterations` are not enough.
    *
    * @example
-   * const { u, s, v } = await mill.matrix.svd(a, { rank: 5 })
+   * const { s } = await mill.matrix.svd(await mill.matrix.random(100, 50), { rank: 5 })
+   * console.log(s)
    */
   svd(a: Matrix, options: SvdOptions): Promise<Svd> {
     return svd(this, a, options)
@@ -211,7 +217,9 @@ export class Matrices {
    * Throws `MATRIX_OPTION`, `MATRIX_SHAPE`, and `MATRIX_SINGULAR` where columns of `x` depend on each other.
    *
    * @example
-   * const { coefficients } = await mill.matrix.regression(x, y)
+   * const x = await mill.matrix.random(100, 3)
+   * const { coefficients } = await mill.matrix.regression(x, x.sum({ axis: 1 }))
+   * console.log(await coefficients.data())
    */
   regression(x: Matrix, y: Matrix, options: RegressionOptions = {}): Promise<Regression> {
     return regression(this, x, y, options)

@@ -31,6 +31,7 @@ export class Models {
    * Throws `MODEL_FORMAT`, `MODEL_NAME`.
    *
    * @example
+   * const { readFile } = await import('node:fs/promises')
    * await mill.models.set('fraud', await readFile('fraud.onnx'))
    */
   set(name: string, onnx: Uint8Array): Promise<ModelInfo> {
@@ -67,7 +68,9 @@ export class Models {
    * where no worker has onnxruntime-node; `EXECUTION_*` where the execution failed otherwise.
    *
    * @example
-   * const { probability } = await mill.models.run('fraud', { input: { dtype: 'float32', shape: [1, 4], data: [1, 2, 3, 4] } })
+   * const input = { dtype: 'float32' as const, shape: [1, 4], data: [1, 2, 3, 4] }
+   * const { probability } = await mill.models.run('fraud', { input })
+   * console.log(probability?.data[0])
    */
   async run(
     name: string,
