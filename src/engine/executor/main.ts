@@ -145,7 +145,8 @@ class Executor {
       run,
       signal,
     }
-    this.#sendLimits(attempt)
+    // A script runs once: its limit is not spent on what comes before its first line.
+    if (facts.kind !== 'script') this.#sendLimits(attempt)
     this.#faultAt('after-read')
     // What an earlier attempt froze counts, and user code does not run again for it.
     if (message.attempt > 1 || message.epoch > 0) {
