@@ -299,6 +299,10 @@ export const catalogue = {
     meaning: 'There is no such chain, or it is not in a state for what was asked.',
     hint: 'Ended chains are kept for `jobs.keepMs`, failed ones for a day at least; only failed chains can be resumed.',
   },
+  KERNEL_ABORTED: {
+    meaning: 'A chain was ended by abort().',
+    hint: 'It can be resumed, from the steps at which it was.',
+  },
   KERNEL_INPUT: {
     meaning: 'An input `@key` of a step cannot be had: the key is missing, too large, or of a type that is no input.',
     hint: 'Write the key and resume the chain; `@@text` is the text `@text`.',

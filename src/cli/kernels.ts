@@ -18,7 +18,7 @@ import {
 } from './cli.ts'
 import { printTable } from './executions.ts'
 
-const actions = ['push', 'ls', 'show', 'run', 'trace', 'resume', 'remove'] as const
+const actions = ['push', 'ls', 'show', 'run', 'trace', 'resume', 'abort', 'remove'] as const
 type Action = (typeof actions)[number]
 
 /** What each action needs. */
@@ -29,6 +29,7 @@ const subjects: Readonly<Record<Action, string | undefined>> = {
   run: 'name',
   trace: 'id',
   resume: 'id',
+  abort: 'id',
   remove: 'name',
 }
 
@@ -45,7 +46,7 @@ export function kernelsCommand(cli: Cli): Command {
   const command = new Command('kernels')
     .summary('store kernels, run chains, show traces')
     .description(
-      '`push DIR` stores every .ts and .js file under its base name. `ls` lists kernels, `show NAME` prints one, `remove NAME` removes it. `run NAME ARG...` starts a chain and prints its last value as JSON; `trace ID` shows the steps that ran, `resume ID` lets a failed chain go on. Arguments are texts, read as the kernel declares; what follows `--` is never a flag.',
+      '`push DIR` stores every .ts and .js file under its base name. `ls` lists kernels, `show NAME` prints one, `remove NAME` removes it. `run NAME ARG...` starts a chain and prints its last value as JSON; `trace ID` shows the steps that ran, `resume ID` lets a failed chain go on, `abort ID` ends one. Arguments are texts, read as the kernel declares; what follows `--` is never a flag.',
     )
     .addArgument(new Argument('<action>', 'what to do').choices(actions))
     .argument('[subject]', 'folder, name or id')
@@ -102,6 +103,8 @@ async function act(
       const again = await kernels.chain(subject).resume()
       return say(cli, `${again} ${again === 1 ? 'step is' : 'steps are'} tried again`)
     }
+    case 'abort':
+      return say(cli, (await kernels.chain(subject).abort()) ? `${subject} is aborted` : `${subject} had ended`)
     case 'remove':
       return say(cli, (await kernels.remove(subject)) ? `${subject} is removed` : `there was no ${subject}`)
   }

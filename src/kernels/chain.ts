@@ -57,6 +57,8 @@ export interface Chain<T = unknown> {
   trace(): Promise<TraceEntry[]>
   /** After a fix: goes on from the steps that failed. Returns how many. Throws KERNEL_CHAIN where the chain is not failed. */
   resume(): Promise<number>
+  /** Ends it where it is: it fails with KERNEL_ABORTED, and can be resumed. Returns whether it had not ended before. */
+  abort(): Promise<boolean>
 }
 
 export interface ChainClient {
@@ -66,6 +68,7 @@ export interface ChainClient {
 }
 
 const pageRows = 1000
+const abortedKeepMs = 24 * 60 * 60 * 1000
 
 /** The lane that a chain's id names; ids that users choose live in the first one. */
 export function laneOfChain(namespace: string, id: string): ChainLane {
@@ -173,6 +176,16 @@ export class StartedChain<T> implements Chain<T> {
       throw new KernelError('KERNEL_CHAIN', message, { kernel: '', chain: this.id })
     }
     return again
+  }
+
+  async abort(): Promise<boolean> {
+    const { deployment } = this.#client
+    const message = 'the chain was aborted'
+    const failure: StepFailure = { code: 'KERNEL_ABORTED', message, chain: this.id, kernel: '', version: '', step: 0 }
+    const args = [this.id, JSON.stringify(failure), JSON.stringify({ error: failure }), abortedKeepMs]
+    const aborted = numberOf(await deployment.call('chain_abort', [this.#lane.base], args))
+    if (aborted === -1) throw this.#unknown()
+    return aborted === 1
   }
 
   #unknown(): KernelError {

@@ -2,7 +2,7 @@
 import { PlanError } from '../errors.ts'
 import { isKernelName } from './keys.ts'
 import type { Grant, ParamType, Value } from './step.ts'
-import { isGrants, isParams, isWhole, type StoredOptions } from './store.ts'
+import { isGrants, isParams, isWhole, longestSource, type StoredOptions } from './store.ts'
 
 export interface KernelOptions {
   /** Runs with all rights of the executor, at full speed, and signed where GEARMILL_SECRET is set. Default false: in the sandbox. */
@@ -28,7 +28,6 @@ export interface StartOptions {
   readonly text?: boolean
 }
 
-const longestSource = 1024 * 1024
 const idRule = /^[\w.:-]{1,128}$/
 const known = new Set(['trusted', 'timeoutMs', 'memoryMb', 'retries', 'params', 'grants'])
 
@@ -42,9 +41,8 @@ export function checkId(id: string): void {
 
 export function checkSource(source: unknown): asserts source is string {
   if (typeof source !== 'string' || source.trim() === '') refuse('set', 'a source text or a function', source)
-  if (source.length > longestSource) {
-    refuse('set', `a source of at most ${longestSource} characters`, `${source.length} characters`)
-  }
+  const bytes = Buffer.byteLength(source)
+  if (bytes > longestSource) refuse('set', `a source of at most ${longestSource} bytes`, `${bytes} bytes`)
 }
 
 export function checkOptions(options: KernelOptions): StoredOptions {

@@ -124,9 +124,11 @@ export class KernelService {
   async #ready(lane: ServedLane): Promise<void> {
     if (this.#closing) return
     const able = [...this.#hosts].filter(({ retires }) => !retires).sort((a, b) => a.held - b.held)
-    const best = able.find(({ room }) => room > 0)
-    if (best !== undefined) best.send({ type: 'look', lane: lane.keys.tag })
-    else if (able.length < this.#options.hosts) (await this.#spawn())?.send({ type: 'look', lane: lane.keys.tag })
+    let best = able.find(({ room }) => room > 0)
+    if (best === undefined && able.length < this.#options.hosts) best = await this.#spawn()
+    // One without room makes some: its chains have had their turn.
+    best ??= able[0]
+    best?.send({ type: 'look', lane: lane.keys.tag })
   }
 
   async #spawn(): Promise<HostProcess | undefined> {
@@ -234,9 +236,9 @@ export class KernelService {
   async #tick(lane: ServedLane): Promise<void> {
     if (lane.ticking) return
     lane.ticking = true
-    let next = tickMs
+    const { deployment, leaseMs } = this.#options
+    let next = Math.min(tickMs, leaseMs / 3)
     try {
-      const { deployment, leaseMs } = this.#options
       const alive = [...this.#hosts].filter(({ gone }) => !gone).map(({ name }) => name)
       const reply = itemsOf(await deployment.call('chain_tick', [lane.keys.base], [leaseMs, lookForKeysMs, ...alive]))
       const due = numberOf(reply[1])

@@ -1,12 +1,14 @@
 // Reads kernels as they are stored: what the API wrote, or the value of the key of that name.
 import { createHash } from 'node:crypto'
 import type { Deployment, Reply } from '../redis/deployment.ts'
-import { itemsOf } from '../redis/replies.ts'
+import { itemsOf, numberOf } from '../redis/replies.ts'
 import { kernelKey } from './keys.ts'
 import type { Grant, KernelSource, ParamType } from './step.ts'
 
 export const defaultTimeoutMs = 1000
 export const defaultMemoryMb = 64
+/** Bytes of a source. */
+export const longestSource = 1024 * 1024
 
 /** Options of a kernel as they are stored, in JSON. */
 export interface StoredOptions {
@@ -54,6 +56,8 @@ export async function readKernel(
 
 async function textAt(deployment: Deployment, key: string): Promise<Reply> {
   try {
+    // Any client's key: what is too long is no kernel.
+    if (numberOf(await deployment.command(key, ['STRLEN', key])) > longestSource) return null
     return await deployment.command(key, ['GET', key], { binary: true })
   } catch (error) {
     // A key of another type, or one that this user may not read, is no kernel.

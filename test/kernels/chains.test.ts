@@ -243,6 +243,34 @@ describeTopologies('chains', (topology) => {
     }
   })
 
+  it('ends a chain that would go on for ever, and lets it go on', async () => {
+    const mill = await start()
+    await store(mill, 'round', "function round(n) { return next('round', n + 1).do('INCR', 'rounds') }")
+    await store(mill, 'later', "function later(n) { return next('later', n + 1).after('1h') }")
+    const chains = await Promise.all(['round', 'later'].map((name) => mill.kernels.start(name, 0)))
+    await until(async () => Number(await mill.redis.get('rounds')) > 10)
+    for (const chain of chains) {
+      expect(await chain.abort()).toBe(true)
+      expect(await chain.abort()).toBe(false)
+      await expect(chain.done()).rejects.toMatchObject({ code: 'KERNEL_ABORTED' })
+    }
+    await store(mill, 'round', 'function round(n) { return done(n) }')
+    const at = Number(await mill.redis.get('rounds'))
+    const [chain] = chains as [Chain]
+    expect(await chain.resume()).toBe(1)
+    expect(await chain.done()).toBe(at)
+    await expect(mill.kernels.chain('never').abort()).rejects.toMatchObject({ code: 'KERNEL_CHAIN' })
+  })
+
+  it('lets many chains have their turn, however long others run', { timeout: 120_000 }, async () => {
+    const mill = await start()
+    await store(mill, 'round', "async function round(n) { return next('round', n + 1) }", { trusted: true })
+    const rounds = await Promise.all(Array.from({ length: 130 }, () => mill.kernels.start('round', 0)))
+    await store(mill, 'short', 'function short() { return done(1) }')
+    expect(await (await mill.kernels.start('short')).done()).toBe(1)
+    await Promise.all(rounds.map((chain) => chain.abort()))
+  })
+
   it('runs chains that began before any worker', async () => {
     const client = await start({ workers: 'remote' })
     await store(client, 'late', 'function late(x) { return done(x) }')

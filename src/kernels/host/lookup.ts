@@ -10,7 +10,7 @@ const mostKept = 500
 export class Lookup {
   readonly #deployment: Deployment
   readonly #namespace: string
-  /** By tag. */
+  /** By name and tag: the same source under two names is two kernels. */
   readonly #kept = new Map<string, StoredKernel>()
   /** Names that imports asked for: they are looked up with every commit. Their tags, as last seen. */
   readonly #imported = new Map<string, string>()
@@ -49,10 +49,7 @@ export class Lookup {
 
   /** A kernel that was seen with that tag, without asking anybody. */
   known(name: string, tag: string | undefined): StoredKernel | undefined {
-    if (tag === undefined) return undefined
-    const kernel = this.#kept.get(tag)
-    // The same source under two names is two kernels.
-    return kernel?.name === name ? kernel : undefined
+    return tag === undefined ? undefined : this.#kept.get(`${name} ${tag}`)
   }
 
   /** The kernel of that name as it is now. */
@@ -81,8 +78,9 @@ export class Lookup {
   }
 
   #keep(kernel: StoredKernel): void {
-    this.#kept.delete(kernel.hash)
-    this.#kept.set(kernel.hash, kernel)
+    const key = `${kernel.name} ${kernel.hash}`
+    this.#kept.delete(key)
+    this.#kept.set(key, kernel)
     if (this.#kept.size > mostKept) {
       for (const oldest of this.#kept.keys()) {
         this.#kept.delete(oldest)

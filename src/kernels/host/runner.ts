@@ -35,6 +35,8 @@ const capacity = 128
 /** With so much room it asks for more. */
 const roomToLook = 16
 const reconcileMs = 2000
+/** Where others wait for room, a chain that ran so many steps in one go waits in the queue again. */
+const mostSteps = 50
 const retryMs = 200
 /** A failed chain can be resumed for so long, at least. */
 const failedKeepMs = 24 * 60 * 60 * 1000
@@ -170,7 +172,8 @@ export class Runner {
     if (taken.length === 0) return
     if (lookup.hasTags) {
       const names = taken.flatMap((strand) => (strand.fence.phase === 'r' ? [this.#callOf(strand).name] : []))
-      const tags = names.length === 0 ? new Map<string, string>() : await lookup.tags(lane.keys, names)
+      // Without tags each of them asks for itself.
+      const tags = await lookup.tags(lane.keys, names).catch(() => new Map<string, string>())
       for (const strand of taken) strand.tag = tags.get(strand.call?.name ?? '')
     }
     for (const strand of taken) this.#start(lane, strand)
@@ -206,10 +209,24 @@ export class Runner {
     this.#places.push(strand.place)
     this.#running -= 1
     if (this.#running === 0) for (const resolve of this.#idle.splice(0)) resolve()
-    if (!this.#draining && lane.more && (this.#places.length >= roomToLook || this.#running === 0)) {
+    if (!this.#draining && (this.#places.length >= roomToLook || this.#running === 0)) this.#takeMore()
+  }
+
+  /** Takes from the next lane that has more; each of them has its turn. */
+  #takeMore(): void {
+    for (const [tag, lane] of this.#lanes) {
+      if (!lane.more) continue
       lane.more = false
+      this.#lanes.delete(tag)
+      this.#lanes.set(tag, lane)
       void this.#take(lane)
+      return
     }
+  }
+
+  #isWanted(): boolean {
+    for (const { more } of this.#lanes.values()) if (more) return true
+    return false
   }
 
   #callOf(strand: Strand) {
@@ -254,7 +271,8 @@ export class Runner {
         const key = this.#outbox.forbidden(write)
         if (key !== undefined) throw new Refusal(`${key} is a key of Gearmill's own`)
       }
-      transition = steps.afterOutcome(strand, follow, (count) => this.#share(count), this.#draining)
+      const leaves = this.#draining || (this.#isWanted() && ++strand.steps > mostSteps)
+      transition = steps.afterOutcome(strand, follow, (count) => this.#share(count), leaves)
     } catch (error) {
       const reason = error instanceof Refusal ? error.message : refusalOf(error)
       if (reason === undefined && error instanceof ConnectError) throw error

@@ -12,13 +12,15 @@ export interface Strand {
   payload: Buffer
   /** What `payload` says, where it is known without reading it. */
   call: DecodedCall | undefined
+  /** How many ran here while others waited. */
+  steps: number
   /** The tag of the kernel that comes next, as last seen. */
   tag: string | undefined
 }
 
 export function makeStrand(key: string, value: Buffer, place: number): Strand {
   const { payload, ...fence } = decodeStrand(value)
-  return { name: strandOf(key), key, place, fence, payload, call: undefined, tag: undefined }
+  return { name: strandOf(key), key, place, fence, payload, call: undefined, steps: 0, tag: undefined }
 }
 
 /** Lets a strand go on as another one, or with its next step. */

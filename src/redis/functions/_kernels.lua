@@ -17,6 +17,7 @@
 -- end of their lease), chains:h:<host> (set: strands of a host), chains:stats (hash).
 
 local longest_trace = 10000
+local longest_source = 1048576
 
 -- Puts a strand into the queue. The bell wakes one worker; one that is not heard costs a second.
 local function chain_queue(lane, strand)
@@ -75,6 +76,11 @@ local function kernel_tag(namespace, name)
     fields = { type(source) == 'string' and source }
   end
   if not fields[1] then
+    -- Any client's key: what is too long is no kernel.
+    local length = redis.pcall('STRLEN', name)
+    if type(length) ~= 'number' or length == 0 or length > longest_source then
+      return ''
+    end
     local source = redis.pcall('GET', name)
     fields = { type(source) == 'string' and source }
   end

@@ -1,7 +1,7 @@
 -- What time brings to the chains of a lane: renews the leases of hosts, frees the strands of those whose lease is over, queues
 -- what is due, and hands out keys to look for.
 -- Keys: lane. Args: lease ms, ms until a key that was handed out is looked for again, hosts of the caller that live.
--- Returns { strands in the queue, ms until the next is due (-1: none), strand, key, ... }. Work: 100 strands of each kind.
+-- Returns { strands in the queue, ms until the next is due (-1: none), strand, key, ... }. Work: 100 strands of each kind, 500 keys.
 local function chain_tick(keys, args)
   local lane = keys[1]
   local hosts, due, waits = lane .. ':chains:hosts', lane .. ':chains:due', lane .. ':chains:waits'
@@ -34,7 +34,7 @@ local function chain_tick(keys, args)
   end
   local first = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')[2]
   local reply = { 0, first and math.max(0, tonumber(first) - now) or -1 }
-  for _, strand in ipairs(redis.call('ZRANGEBYSCORE', waits, '-inf', now, 'LIMIT', 0, 100)) do
+  for _, strand in ipairs(redis.call('ZRANGEBYSCORE', waits, '-inf', now, 'LIMIT', 0, 500)) do
     local n, id = chain_of(strand)
     local key = redis.call('HGET', lane .. ':chain:' .. id, 'k' .. n)
     if key then

@@ -1,0 +1,29 @@
+-- Ends a chain that runs or waits: what its strands still do is refused.
+-- Keys: lane. Args: id, error (JSON), reply, ms that it is kept.
+-- Returns 1; 0 where it has ended, -1 where there is no such chain. Work: the strands of a chain.
+local function chain_abort(keys, args)
+  local lane, id = keys[1], args[1]
+  local chain = lane .. ':chain:' .. id
+  local state = redis.call('HGET', chain, 'state')
+  if state ~= 'running' then
+    return state and 0 or -1
+  end
+  local fields = redis.call('HGETALL', chain)
+  for i = 1, #fields, 2 do
+    local n = string.match(fields[i], '^s(%d[%d_]*)$')
+    if n then
+      local step, attempt, _, owner, phase, payload = chain_parts(fields[i + 1])
+      if owner ~= 'J' then
+        redis.call('HSET', chain, fields[i], table.concat({ step, attempt, 0, 'F', phase, payload }, ' '))
+        redis.call('HDEL', chain, 'k' .. n)
+        redis.call('ZREM', lane .. ':chains:due', n .. '.' .. id)
+        redis.call('ZREM', lane .. ':chains:waits', n .. '.' .. id)
+      end
+    end
+  end
+  redis.call('HSET', chain, 'state', 'failed', 'error', args[2], 'ended', now_ms())
+  chain_ended(lane, id, 'failed', args[3], args[4])
+  return 1
+end
+
+gearmill.register('chain_abort', chain_abort)
