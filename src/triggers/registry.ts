@@ -79,6 +79,7 @@ export class Triggers {
     const { name, options: given } = description.reader
     const { stages, functions, labels } = stagesOf(description)
     checkWindow(stages, options)
+    checkSink(stages)
     const registration = {
       options,
       realm,
@@ -230,6 +231,18 @@ export class Triggers {
       await this.client.deployment.command(stream, ['XGROUP', 'CREATE', stream, group, from, 'MKSTREAM'])
     } catch (error) {
       if (!String(error).includes('BUSYGROUP')) throw error
+    }
+  }
+}
+
+/** Files are published once, at the end; a trigger has none. */
+function checkSink(stages: readonly StageProgram[]): void {
+  for (const { target } of stages) {
+    if (target.kind !== 'result' && target.call.name === 'toFile') {
+      throw new PlanError(
+        'PLAN_OPTION',
+        'register: expected a sink that is written to again and again, such as write() or toStream(); got toFile(...)',
+      )
     }
   }
 }

@@ -80,6 +80,26 @@ describeTopologies('stream triggers', (topology) => {
     expect(await mill.redis.lRange('bytes', 0, -1)).toEqual([bad.toString('hex')])
   })
 
+  it('sorts what is in one batch', async () => {
+    const mill = await start()
+    const trigger = await mill
+      .stream('unsorted')
+      .sortBy((entry) => Number(entry.value.n), 'desc')
+      .write((entry) => ['RPUSH', 'sorted', entry.value.n ?? ''])
+      .register({ name: 'sorts', batch: 1000, maxWaitMs: 60_000 })
+    await add(mill, 'unsorted', 0, 1000)
+    await caughtUp(trigger, 1000)
+    expect(await mill.redis.lRange('sorted', 0, 2)).toEqual(['999', '998', '997'])
+    expect(await mill.redis.lLen('sorted')).toBe(1000)
+  })
+
+  it('is refused with a sink that publishes once', async () => {
+    const mill = await start()
+    const pipeline = mill.stream('s').toFile('never', { format: 'jsonl' })
+    await expect(pipeline.register({ name: 'file' })).rejects.toMatchObject({ code: 'PLAN_OPTION' })
+    expect(await mill.triggers.list()).toEqual([])
+  })
+
   it('gives two triggers of one stream everything, each', async () => {
     const mill = await start()
     const a = await mill
