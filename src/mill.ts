@@ -321,11 +321,12 @@ export class Mill extends Readers implements AsyncDisposable {
     }
     // These talk to the server. One that is gone must not hold us: closing the connection ends what they wait for.
     const talks = [
-      () => this.matrix.close(),
       () => this.#service?.close(closeGraceMs),
       () => this.#kernelService?.close(closeGraceMs),
       () => this.#worker?.drain(0),
       () => this.#engine.close(),
+      // Nobody writes blocks any more.
+      () => this.matrix.close(),
       () => this.#realms.close(),
     ]
     const talking: Promise<void>[] = []

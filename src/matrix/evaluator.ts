@@ -108,6 +108,8 @@ export class Evaluator {
 
   #note(node: Node, stored: Stored): void {
     node.stored = stored
+    // What it was made from need not be kept for it any more: a loop would drag all of its past along.
+    node.operation = { kind: 'stored' }
     this.lifetimes.bind(node, stored)
   }
 

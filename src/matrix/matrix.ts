@@ -299,7 +299,8 @@ export class Matrix implements AsyncDisposable {
   }
 
   /**
-   * Folds cells with `f(folded, value)`, which must be associative: parts are folded apart, and what they give then.
+   * Folds cells with `f(folded, value)`. It must be associative: parts are folded apart, and then what they gave; within a row
+   * or a column they come in order, of all cells block by block.
    *
    * Throws `MATRIX_EMPTY`, `CAPTURE_*`, `MATRIX_FUNCTION`.
    */
@@ -432,7 +433,7 @@ export class Matrix implements AsyncDisposable {
 
   /**
    * Changes one cell, here and in what was saved. Expressions that were made from this matrix and not computed yet see the
-   * change; a matrix that is itself a view or an expression becomes one of its own first. Throws `MATRIX_RANGE`.
+   * change; one that was not computed itself is computed first. Throws `MATRIX_RANGE`.
    */
   async set(row: number, col: number, value: number): Promise<void> {
     const of = this.#open()
@@ -440,8 +441,6 @@ export class Matrix implements AsyncDisposable {
     checkNumber('set', 'the value', value)
     const stored = await this.#evaluator.evaluate(of)
     await this.#evaluator.blocks.writeCell(stored, r, c, value)
-    // It is no longer what it was computed from.
-    of.operation = { kind: 'stored' }
     const version = this.#name === undefined ? stored.version + 1 : await this.#evaluator.names.changed(stored.id)
     of.stored = { ...stored, version }
   }
@@ -509,8 +508,7 @@ export class Matrix implements AsyncDisposable {
   }
 
   /**
-   * Gives its blocks back, unless it was saved. What was made from it and not computed yet cannot be computed any more where
-   * the matrix came from outside.
+   * Gives its blocks back, unless it was saved. What was made from it and not computed yet cannot be computed any more.
    */
   async close(): Promise<void> {
     if (this.#closed) return

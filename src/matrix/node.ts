@@ -1,5 +1,5 @@
-// The expression graph. A node never changes what it stands for; that it was computed, and where the blocks are, is noted on
-// it, so that whoever needs it again reads the blocks.
+// The expression graph. A node never changes what it stands for; where its blocks are, once it was computed, is noted on it in
+// place of how it is computed: whoever needs it again reads the blocks.
 import { MatrixError } from '../errors.ts'
 import type { CellOperation } from './cells.ts'
 import type { FloatType } from './files/band.ts'
@@ -38,7 +38,7 @@ export interface Layout {
 export interface Node extends Layout {
   readonly rows: number
   readonly cols: number
-  /** Changes only where a cell is set: what was computed is then what was stored. */
+  /** Is forgotten when the blocks are there. */
   operation: Operation
   /** Where its blocks are, once it was computed and as long as somebody holds it. */
   stored?: Stored | undefined

@@ -19,8 +19,8 @@ let top: usize = 0
 export function reserve(bytes: u32): usize {
   if (top == 0) {
     packedA = (__heap_base + 63) & ~63
-    packedB = packedA + (MC * KC * 8)
-    top = packedB + (KC * NC * 8)
+    packedB = packedA + MC * KC * 8
+    top = packedB + KC * NC * 8
   }
   const end: u64 = (top as u64) + (bytes as u64)
   const have: u64 = (memory.size() as u64) << 16
@@ -29,29 +29,53 @@ export function reserve(bytes: u32): usize {
 }
 
 export function gemm64(
-  m: i32, n: i32, k: i32, alpha: f64,
-  a: usize, aRow: i32, aColumn: i32,
-  b: usize, bRow: i32, bColumn: i32,
-  c: usize, cRow: i32,
+  m: i32,
+  n: i32,
+  k: i32,
+  alpha: f64,
+  a: usize,
+  aRow: i32,
+  aColumn: i32,
+  b: usize,
+  bRow: i32,
+  bColumn: i32,
+  c: usize,
+  cRow: i32,
 ): void {
   gemm<f64>(m, n, k, alpha, a, aRow, aColumn, b, bRow, bColumn, c, cRow)
 }
 
 export function gemm32(
-  m: i32, n: i32, k: i32, alpha: f32,
-  a: usize, aRow: i32, aColumn: i32,
-  b: usize, bRow: i32, bColumn: i32,
-  c: usize, cRow: i32,
+  m: i32,
+  n: i32,
+  k: i32,
+  alpha: f32,
+  a: usize,
+  aRow: i32,
+  aColumn: i32,
+  b: usize,
+  bRow: i32,
+  bColumn: i32,
+  c: usize,
+  cRow: i32,
 ): void {
   gemm<f32>(m, n, k, alpha, a, aRow, aColumn, b, bRow, bColumn, c, cRow)
 }
 
 @inline
 function gemm<T>(
-  m: i32, n: i32, k: i32, alpha: T,
-  a: usize, aRow: i32, aColumn: i32,
-  b: usize, bRow: i32, bColumn: i32,
-  c: usize, cRow: i32,
+  m: i32,
+  n: i32,
+  k: i32,
+  alpha: T,
+  a: usize,
+  aRow: i32,
+  aColumn: i32,
+  b: usize,
+  bRow: i32,
+  bColumn: i32,
+  c: usize,
+  cRow: i32,
 ): void {
   const size = sizeof<T>() as i32
   const NR: i32 = 32 / size
@@ -59,17 +83,17 @@ function gemm<T>(
     const columns = min(NC, n - jc)
     for (let pc: i32 = 0; pc < k; pc += KC) {
       const depth = min(KC, k - pc)
-      packB<T>(b + ((pc * bRow + jc * bColumn) * size) as usize, bRow, bColumn, depth, columns, NR)
+      packB<T>((b + (pc * bRow + jc * bColumn) * size) as usize, bRow, bColumn, depth, columns, NR)
       for (let ic: i32 = 0; ic < m; ic += MC) {
         const rows = min(MC, m - ic)
-        packA<T>(a + ((ic * aRow + pc * aColumn) * size) as usize, aRow, aColumn, rows, depth, alpha)
+        packA<T>((a + (ic * aRow + pc * aColumn) * size) as usize, aRow, aColumn, rows, depth, alpha)
         for (let jr: i32 = 0; jr < columns; jr += NR) {
-          const panelB = packedB + (jr * depth * size) as usize
+          const panelB = (packedB + jr * depth * size) as usize
           const wide = min(NR, columns - jr)
           for (let ir: i32 = 0; ir < rows; ir += MR) {
-            const panelA = packedA + (ir * depth * size) as usize
+            const panelA = (packedA + ir * depth * size) as usize
             const high = min(MR, rows - ir)
-            const tile = c + (((ic + ir) * cRow + jc + jr) * size) as usize
+            const tile = (c + ((ic + ir) * cRow + jc + jr) * size) as usize
             if (high == MR && wide == NR) {
               kernel<T>(depth, panelA, panelB, tile, (cRow * size) as usize)
             } else {
@@ -77,8 +101,8 @@ function gemm<T>(
               kernel<T>(depth, panelA, panelB, edge, 32)
               for (let r: i32 = 0; r < high; r++) {
                 for (let s: i32 = 0; s < wide; s++) {
-                  const at = tile + ((r * cRow + s) * size) as usize
-                  store<T>(at, load<T>(at) + load<T>(edge + (r * 32 + s * size) as usize))
+                  const at = (tile + (r * cRow + s) * size) as usize
+                  store<T>(at, load<T>(at) + load<T>((edge + (r * 32 + s * size)) as usize))
                 }
               }
             }
@@ -96,10 +120,10 @@ function packA<T>(a: usize, row: i32, column: i32, rows: i32, depth: i32, alpha:
   let to = packedA
   for (let i: i32 = 0; i < rows; i += MR) {
     const high = min(MR, rows - i)
-    let from = a + (i * row * size) as usize
+    let from = (a + i * row * size) as usize
     for (let p: i32 = 0; p < depth; p++) {
       for (let r: i32 = 0; r < MR; r++) {
-        const value: T = r < high ? ((load<T>(from + (r * row * size) as usize) * alpha) as T) : (0 as T)
+        const value: T = r < high ? ((load<T>((from + r * row * size) as usize) * alpha) as T) : (0 as T)
         store<T>(to, value)
         to += size
       }
@@ -115,7 +139,7 @@ function packB<T>(b: usize, row: i32, column: i32, depth: i32, columns: i32, NR:
   let to = packedB
   for (let j: i32 = 0; j < columns; j += NR) {
     const wide = min(NR, columns - j)
-    let from = b + (j * column * size) as usize
+    let from = (b + j * column * size) as usize
     for (let p: i32 = 0; p < depth; p++) {
       if (wide == NR && column == 1) {
         v128.store(to, v128.load(from))
@@ -123,7 +147,7 @@ function packB<T>(b: usize, row: i32, column: i32, depth: i32, columns: i32, NR:
         to += 32
       } else {
         for (let s: i32 = 0; s < NR; s++) {
-          store<T>(to, s < wide ? load<T>(from + (s * column * size) as usize) : (0 as T))
+          store<T>(to, s < wide ? load<T>((from + s * column * size) as usize) : (0 as T))
           to += size
         }
       }
@@ -135,9 +159,17 @@ function packB<T>(b: usize, row: i32, column: i32, depth: i32, columns: i32, NR:
 /** A tile of C, `stride` bytes from row to row, plus the product of two packed panels. */
 @inline
 function kernel<T>(depth: i32, a: usize, b: usize, c: usize, stride: usize): void {
-  let c00 = v128.splat<T>(0 as T), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00, c30 = c00, c31 = c00
+  let c00 = v128.splat<T>(0 as T),
+    c01 = c00,
+    c10 = c00,
+    c11 = c00,
+    c20 = c00,
+    c21 = c00,
+    c30 = c00,
+    c31 = c00
   for (let p: i32 = 0; p < depth; p++) {
-    const b0 = v128.load(b), b1 = v128.load(b, 16)
+    const b0 = v128.load(b),
+      b1 = v128.load(b, 16)
     let x: v128
     x = splat<T>(a, 0)
     c00 = v128.add<T>(c00, v128.mul<T>(x, b0))
