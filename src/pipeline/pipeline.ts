@@ -229,7 +229,8 @@ export interface Pipeline<T, W extends With = readonly []> {
   ): Pipeline<A, W>
   /**
    * Pairs of records with equal keys, those of `other` in their order for each of this side. `left` keeps records of this side
-   * without a match, `outer` those of both. The records of `other` with one partition's keys must fit in memory.
+   * without a match, `outer` those of both. A side that is known to be small is given to every task of the other; what does
+   * not fit in memory goes through scratch files.
    */
   join<U, K, H extends JoinHow = 'inner'>(
     other: Pipeline<U, With>,
