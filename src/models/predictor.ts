@@ -27,10 +27,20 @@ interface Batched {
   readonly fixed: number | undefined
   /** Of one record. */
   readonly row: readonly (number | string)[] | undefined
+  /** How long the data of one record are, where no size of it is free. */
+  readonly length: number | undefined
+  /** The class of its data. */
+  readonly kind: new (length: number) => { readonly length: number }
   readonly declared: ModelValue
 }
 
 type Rows = readonly Row[]
+
+/** Records whose rows have one shape, and where they are among all. */
+interface Group {
+  readonly at: number[]
+  readonly rows: Rows[]
+}
 
 export class ModelPredictor implements Predictor {
   readonly #name: string
@@ -55,31 +65,40 @@ export class ModelPredictor implements Predictor {
     if (this.#info === undefined) await this.ready()
     const info = this.#info as ModelInfo
     const settled = new Array<Settled>(inputs.length)
-    // Rows of one shape go together.
-    const groups = new Map<string, { readonly at: number[]; readonly rows: Rows[] }>()
-    for (const [k, input] of inputs.entries()) {
-      try {
-        const rows = this.#rowsOf(input)
-        const shape = rows.map((row) => row.shape.join(',')).join(';')
-        let group = groups.get(shape)
-        if (group === undefined) groups.set(shape, (group = { at: [], rows: [] }))
-        group.at.push(k)
-        group.rows.push(rows)
-      } catch (thrown) {
-        settled[k] = { thrown }
-      }
-    }
+    const groups = this.#grouped(inputs, settled)
     const most = Math.min(...this.#inputs.map(({ fixed = Infinity }) => fixed))
     const session = await this.#models.session(info)
-    for (const { at, rows } of groups.values()) {
+    for (const { at, rows } of groups) {
       for (let first = 0; first < rows.length; first += most) {
-        const some = rows.slice(first, first + most)
+        const some = rows.length <= most ? rows : rows.slice(first, first + most)
         const results = await this.#run(session, some)
-        for (const [k, result] of results.entries()) settled[at[first + k] as number] = result
+        for (let k = 0; k < results.length; k++) settled[at[first + k] as number] = results[k] as Settled
         if (most === Infinity) break
       }
     }
     return settled
+  }
+
+  /** Rows of one shape go together. What is wrong with an input is settled. */
+  #grouped(inputs: readonly unknown[], settled: Settled[]): Iterable<Group> {
+    const groups = new Map<string, Group>()
+    let last: Group | undefined
+    for (let k = 0; k < inputs.length; k++) {
+      try {
+        const rows = this.#rowsOf(inputs[k])
+        // Mostly all are of the shape that the model declares, which is one object.
+        if (last === undefined || !haveSameShapes(last.rows[0] as Rows, rows)) {
+          const shape = rows.map((row) => row.shape.join(',')).join(';')
+          last = groups.get(shape)
+          if (last === undefined) groups.set(shape, (last = { at: [], rows: [] }))
+        }
+        last.at.push(k)
+        last.rows.push(rows)
+      } catch (thrown) {
+        settled[k] = { thrown }
+      }
+    }
+    return groups.values()
   }
 
   async #run(session: Session, rows: readonly Rows[]): Promise<readonly Settled[]> {
@@ -105,17 +124,26 @@ export class ModelPredictor implements Predictor {
       feed.set(name, { dtype, shape: [count, ...(parts[0] as Row).shape], data: joined(dtype, parts) })
     }
     const outputs = await session.run(feed)
-    const each = rows.map((): Record<string, Tensor> => ({}))
-    for (const [name, { dtype, shape, data }] of Object.entries(outputs)) {
-      if (shape[0] !== count) {
-        const message = `output '${name}' of model ${this.#name}: expected a first dimension of ${count}, one for each record, got [${shape.join(', ')}]`
-        throw new ModelError('MODEL_OUTPUT', message)
+    const all = Object.entries(outputs)
+    for (const [name, { shape }] of all) {
+      if (shape[0] === count) continue
+      const message = `output '${name}' of model ${this.#name}: expected a first dimension of ${count}, one for each record, got [${shape.join(', ')}]`
+      throw new ModelError('MODEL_OUTPUT', message)
+    }
+    const each = new Array<Record<string, Tensor>>(rows.length)
+    const cuts = all.map(([name, { dtype, shape, data }]) => ({
+      name,
+      dtype,
+      shape: shape.slice(1),
+      data,
+      length: data.length / count,
+    }))
+    for (let i = 0; i < rows.length; i++) {
+      const tensors: Record<string, Tensor> = {}
+      for (const { name, dtype, shape, data, length } of cuts) {
+        tensors[name] = { dtype, shape, data: data.slice(i * length, (i + 1) * length) }
       }
-      const row = shape.slice(1)
-      const length = data.length / count
-      for (const [i, tensors] of each.entries()) {
-        tensors[name] = { dtype, shape: row, data: data.slice(i * length, (i + 1) * length) }
-      }
+      each[i] = tensors
     }
     return each
   }
@@ -140,6 +168,11 @@ export class ModelPredictor implements Predictor {
   }
 }
 
+function haveSameShapes(one: Rows, other: Rows): boolean {
+  for (let k = 0; k < one.length; k++) if ((one[k] as Row).shape !== (other[k] as Row).shape) return false
+  return true
+}
+
 /** An object of rows by name, not a row. */
 function isNamed(input: unknown): input is Readonly<Record<string, unknown>> {
   return (
@@ -155,13 +188,22 @@ function batched(model: string, declared: ModelValue): Batched {
   const { name, dtype, shape } = declared
   const where = `input '${name}' of model ${model}`
   if (dtype === 'unknown') throw new ModelError('MODEL_OUTPUT', `${where} is no tensor: it cannot be given records`)
-  if (shape === undefined) return { name, dtype, fixed: undefined, row: undefined, declared }
+  const kind = (dtype === 'string' ? Array : dtypes[dtype].make(0).constructor) as Batched['kind']
+  if (shape === undefined) return { name, dtype, fixed: undefined, row: undefined, length: undefined, kind, declared }
   const [first, ...row] = shape
   if (first === undefined) throw new ModelError('MODEL_OUTPUT', `${where} is a scalar: it has no dimension for records`)
-  return { name, dtype, fixed: typeof first === 'number' ? first : undefined, row, declared }
+  const sizes = row.filter((size) => typeof size === 'number')
+  // Strings are looked at one by one.
+  const isKnown = sizes.length === row.length && dtype !== 'string'
+  const length = isKnown ? dataLength(dtype, product(sizes)) : undefined
+  return { name, dtype, fixed: typeof first === 'number' ? first : undefined, row, length, kind, declared }
 }
 
-function rowOf(model: string, { name, dtype, row, declared }: Batched, given: unknown): Row {
+function rowOf(model: string, { name, dtype, row, length, kind, declared }: Batched, given: unknown): Row {
+  // Elements of the declared type and number need no more than a look.
+  if (length !== undefined && row !== undefined && given instanceof kind && given.length === length) {
+    return { shape: row as readonly number[], data: given as DtypeData }
+  }
   const where = `input '${name}' of model ${model}`
   const refuse = (got: string): never => {
     const expected = describeValue({ dtype, shape: row })

@@ -47,25 +47,42 @@ async function predictAll(
 ): Promise<readonly Settled[]> {
   const settled = new Array<Settled>(records.length)
   const inputs: unknown[] = []
+  // Of those whose input was made.
   const places: number[] = []
-  for (const [k, record] of records.entries()) {
+  let isPending = false
+  for (let k = 0; k < records.length; k++) {
+    const record = records[k]
     try {
-      inputs.push(input === undefined ? record : values === undefined ? input(record) : input(record, values))
+      const made = input === undefined ? record : values === undefined ? input(record) : input(record, values)
+      isPending ||= typeof (made as { then?: unknown } | null | undefined)?.then === 'function'
+      inputs.push(made)
       places.push(k)
     } catch (thrown) {
       settled[k] = { thrown }
     }
   }
-  const waited = await Promise.allSettled(inputs)
-  const good = waited.flatMap((one, k) => (one.status === 'fulfilled' ? [k] : []))
-  for (const [k, one] of waited.entries()) {
-    if (one.status === 'rejected') settled[places[k] as number] = { thrown: one.reason }
-  }
-  const outputs = await predictor.predict(good.map((k) => (waited[k] as PromiseFulfilledResult<unknown>).value))
-  for (const [i, k] of good.entries()) {
-    const at = places[k] as number
+  if (isPending) await awaitAll(inputs, places, settled)
+  const outputs = await predictor.predict(inputs)
+  for (let i = 0; i < outputs.length; i++) {
+    const at = places[i] as number
     const output = outputs[i] as Settled
     settled[at] = 'thrown' in output ? output : { value: { record: records[at], output: output.value } }
   }
   return settled
+}
+
+/** Puts what promises gave in their place; takes out those that failed. */
+async function awaitAll(inputs: unknown[], places: number[], settled: Settled[]): Promise<void> {
+  const waited = await Promise.allSettled(inputs)
+  const good: number[] = []
+  inputs.length = 0
+  for (const [i, one] of waited.entries()) {
+    const at = places[i] as number
+    if (one.status === 'rejected') settled[at] = { thrown: one.reason }
+    else {
+      inputs.push(one.value)
+      good.push(at)
+    }
+  }
+  places.splice(0, places.length, ...good)
 }
