@@ -9,7 +9,7 @@ const reportMs = 1000
 /** Realms that are reported in one call. */
 const together = 50
 /** A worker that says nothing for so long has nothing loaded any more. */
-const reportTtlMs = 10_000
+const reportTtlMs = 30_000
 
 /** A process of the worker. */
 export interface RealmProcess {

@@ -4,7 +4,7 @@ import type { Deployment } from '../../redis/deployment.ts'
 import { realmKey, type RealmRef } from '../realm.ts'
 
 /** Until the worker's next report, in milliseconds. */
-const firstReportMs = 10_000
+const firstReportMs = 30_000
 
 export class LoadedRealms {
   readonly #deployment: Deployment
