@@ -38,6 +38,7 @@ interface Waiting {
   readonly reject: (error: unknown) => void
 }
 
+const beatsOfSilence = 3
 /** Pieces are written as one text up to this many characters. */
 const longestText = 1 << 16
 
@@ -59,8 +60,8 @@ export class Client {
   #whenEnded: ((reason: Error) => void) | undefined
   #whenIdle: (() => void) | undefined
   #heartbeat: NodeJS.Timeout | undefined
-  /** When something came last. */
-  #heard = 0
+  /** Heartbeats since something came. */
+  #silentBeats = 0
 
   constructor(address: Address, settings: ClientSettings) {
     this.#address = address
@@ -88,7 +89,7 @@ export class Client {
     socket.setNoDelay(true)
     socket.setKeepAlive(true, 5000)
     socket.on('data', (chunk: Buffer) => {
-      this.#heard = performance.now()
+      this.#silentBeats = 0
       this.#reader.push(chunk)
     })
     socket.on('error', (error) => this.destroy(error))
@@ -98,7 +99,6 @@ export class Client {
     const steps = [this.#ask(['HELLO', '3', ...login, 'SETNAME', name], textReplies)]
     if (database !== 0) steps.push(this.#ask(['SELECT', String(database)], textReplies))
     await Promise.all(steps)
-    this.#heard = performance.now()
     this.#ready = this.#ended === undefined
     this.#watch()
   }
@@ -170,19 +170,22 @@ export class Client {
     if (this.#waiting.first === undefined) this.#whenIdle?.()
   }
 
-  /** A silent connection must be told from a dead one: one that has nothing to say is asked. */
+  /**
+   * A silent connection must be told from a dead one: one that has nothing to say is asked. Beats are counted, and not time:
+   * a process that was busy or stopped for long has not listened, and what it missed waits in the socket.
+   */
   #watch(): void {
     if (this.#ended !== undefined) return
     const { socketTimeoutMs } = this.#settings
-    const beatMs = Math.floor(socketTimeoutMs / 3)
-    this.#heartbeat = setInterval(() => {
-      const silentMs = performance.now() - this.#heard
-      if (silentMs >= socketTimeoutMs)
-        this.destroy(new ConnectionEnd(`the server said nothing for ${socketTimeoutMs} ms`))
-      else if (silentMs >= beatMs && this.#waiting.first === undefined) {
-        this.send(['PING'], textReplies).catch(() => undefined)
-      }
-    }, beatMs)
+    this.#heartbeat = setInterval(
+      () => {
+        this.#silentBeats++
+        if (this.#silentBeats > beatsOfSilence) {
+          this.destroy(new ConnectionEnd(`the server said nothing for ${socketTimeoutMs} ms`))
+        } else if (this.#waiting.first === undefined) this.send(['PING'], textReplies).catch(() => undefined)
+      },
+      Math.floor(socketTimeoutMs / beatsOfSilence),
+    )
     this.#heartbeat.unref()
   }
 
