@@ -159,8 +159,9 @@ export function createKernelApi(form: Form, log: (level: Level, text: string) =>
     } catch (error) {
       if (error instanceof Refusal && error.path !== undefined) {
         const path = error.path.length < 80 ? error.path : '...'
-        error.message = `${index < 0 ? what : `${what} ${index + 1}`}${call === '' ? '' : ` of ${call}`}${path} ${error.message}`
-        error.path = undefined
+        const place = `${index < 0 ? what : `${what} ${index + 1}`}${call === '' ? '' : ` of ${call}`}${path}`
+        // Another one, whose stack begins near the kernel and not as deep in the data.
+        throw new Refusal(error.code, `${place} ${error.message}`)
       }
       throw error
     }

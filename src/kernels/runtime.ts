@@ -147,6 +147,7 @@ function thrownOf(said: Value): Thrown | undefined {
 class Failing {
   readonly #source: KernelSource
   readonly #context: StepContext
+  readonly #made = new Set<KernelError>()
   program: Program | undefined
   log: readonly LogLine[] = []
 
@@ -157,6 +158,7 @@ class Failing {
 
   errorOf(error: unknown): KernelError {
     if (error instanceof KernelError) {
+      if (this.#made.has(error)) return error
       const { line, module } = error
       return this.#error(error.code, error.message, error, { line, module }, error.cause)
     }
@@ -164,15 +166,12 @@ class Failing {
       return this.#error(error.code, error.message, error, undefined, error.cause)
     }
     // A trusted kernel threw, or one of the sources it consists of did.
-    const thrown =
-      error instanceof Error
-        ? { name: error.name, message: error.message, stack: error.stack ?? '', code: codeOf(error) }
-        : {
-            name: '',
-            message: typeof error === 'string' ? error : `a value that is no Error (${typeof error})`,
-            stack: '',
-          }
-    return this.thrown(thrown, false, error)
+    const of = (key: string): string => {
+      const value: unknown = typeof error === 'object' && error !== null ? Reflect.get(error, key) : undefined
+      return typeof value === 'string' ? value : ''
+    }
+    const message = typeof error === 'object' && error !== null ? of('message') : `${error as string}`
+    return this.thrown({ name: of('name'), message, stack: of('stack'), code: of('code') }, false, error)
   }
 
   /** The sandbox had to end the step, or could not even load its sources. */
@@ -252,6 +251,7 @@ class Failing {
     }
     const known = (code in catalogue ? code : 'KERNEL_THREW') as KernelError['code']
     const error = new KernelError(known, message + at, details, cause === undefined ? {} : { cause })
+    this.#made.add(error)
     const frames = this.program && stack !== undefined ? ownStack(stack, this.program.modules) : ''
     // Frames of Gearmill say nothing to who wrote the kernel.
     if (frames !== '') error.stack = `${error.name} [${error.code}]: ${error.message}\n${frames}`
@@ -260,8 +260,3 @@ class Failing {
 }
 
 const inModule = (module: string | undefined): string => (module === undefined ? '' : ` of '${module}'`)
-
-function codeOf(error: Error): string {
-  const code: unknown = Reflect.get(error, 'code')
-  return typeof code === 'string' ? code : ''
-}

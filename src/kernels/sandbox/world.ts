@@ -101,11 +101,19 @@ function makeWorld(create: typeof createKernelApi, makeForm: typeof makeTextForm
     start: (imports, contextAt, mayRandom) => {
       Math.random = mayRandom ? random : denied('Math.random', "grant 'random', or pass what it needs as an argument")
       const modules: WorldModule[] = []
-      for (const [at, factory] of factories.entries()) {
-        modules[at] = factory((imports[at] ?? []).map((from) => modules[from]?.exports ?? {}))
+      let entry: unknown
+      let broken: unknown
+      try {
+        for (const [at, factory] of factories.entries()) {
+          modules[at] = factory((imports[at] ?? []).map((from) => modules[from]?.exports ?? {}))
+        }
+        entry = modules[modules.length - 1]?.entry
+        if (typeof entry !== 'function') broken = refusal('KERNEL_ENTRY', 'what should be the kernel is no function')
+      } catch (error) {
+        // Without memory or stack it may go better another time; whatever else is thrown is thrown each time.
+        if (!(error instanceof Error) || error.name === 'InternalError') throw error
+        broken = error
       }
-      const entry = modules[modules.length - 1]?.entry
-      if (typeof entry !== 'function') throw refusal('KERNEL_ENTRY', 'what should be the kernel is no function')
       const unpack = (value: unknown): unknown => {
         if (typeof value !== 'object' || value === null) return value
         if (Array.isArray(value)) return value.map(unpack)
@@ -129,6 +137,7 @@ function makeWorld(create: typeof createKernelApi, makeForm: typeof makeTextForm
       let later = ''
       return (request) => {
         if (request === '') return later
+        if (broken !== undefined) return failed(broken)
         const [nowMs, nextSeed, given, context] = parse(request) as [number, number, unknown[], unknown]
         now = nowMs
         seed = nextSeed
@@ -139,7 +148,7 @@ function makeWorld(create: typeof createKernelApi, makeForm: typeof makeTextForm
         }
         let returned: unknown
         try {
-          returned = Reflect.apply(entry, undefined, args)
+          returned = Reflect.apply(entry as () => unknown, undefined, args)
         } catch (error) {
           return failed(error)
         }

@@ -9,7 +9,7 @@ import {
   type Options,
   type Program,
 } from 'acorn'
-import { isCallable, isClass, namesOf } from '../../code/syntax.ts'
+import { childrenOf, isCallable, isClass, namesOf } from '../../code/syntax.ts'
 import { KernelError } from '../../errors.ts'
 import type { ParamType } from '../step.ts'
 import { stripTypes } from './strip.ts'
@@ -41,7 +41,6 @@ export interface SourceModule {
 const options: Options = {
   ecmaVersion: 'latest',
   sourceType: 'module',
-  allowAwaitOutsideFunction: false,
   allowHashBang: true,
   locations: true,
 }
@@ -52,6 +51,7 @@ const defaultName = '$default'
 /** Reads a kernel or a library. Throws KERNEL_SYNTAX. */
 export function readModule(name: string, source: string): SourceModule {
   const parsed = parseSource(name, source)
+  if (parsed.kind === 'program') refuseModuleSyntax(name, parsed.program, false)
   return new ModuleReader(name, parsed).read()
 }
 
@@ -71,6 +71,18 @@ function parseSource(name: string, source: string): Parsed {
     kernel: name,
     line,
   })
+}
+
+// What has a meaning in real modules only.
+function refuseModuleSyntax(name: string, node: AnyNode, inFunction: boolean): void {
+  const isAwait = node.type === 'AwaitExpression' || (node.type === 'ForOfStatement' && node.await)
+  const isMeta = node.type === 'MetaProperty' && node.meta.name === 'import'
+  if (isMeta || (isAwait && !inFunction)) {
+    const line = lineOf(node)
+    const what = isMeta ? 'import.meta' : 'await outside of functions'
+    throw new KernelError('KERNEL_SYNTAX', `there is no ${what} in a kernel (line ${line})`, { kernel: name, line })
+  }
+  for (const child of childrenOf(node)) refuseModuleSyntax(name, child, inFunction || isCallable(node))
 }
 
 // A function without a name is an expression, which has to be marked as one.

@@ -165,10 +165,7 @@ export class TrustedKernels {
   }
 
   #factory(name: string, text: string): Factory {
-    const script = new Script(`(function(next,done,console){return ${text}})`, {
-      filename: fileOf(name),
-      importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
-    })
+    const script = compiled(name, `(function(next,done,console){return ${text}})`)
     const outer = script.runInThisContext() as (next: object, done: unknown, console: object) => Factory
     return outer(this.#api.next, this.#api.done, this.#api.console)
   }
@@ -184,6 +181,19 @@ export class TrustedKernels {
     // A package of the older kind may show what it exports on its default only.
     if (names.every((name) => name === '*' || name in namespace)) return namespace
     return Object.fromEntries(names.map((name) => [name, exportOf(namespace, 'import', [name])]))
+  }
+}
+
+function compiled(name: string, text: string): Script {
+  try {
+    return new Script(text, {
+      filename: fileOf(name),
+      importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
+    })
+  } catch (cause) {
+    // What the parser let pass, and V8 does not.
+    const message = cause instanceof Error ? cause.message : String(cause)
+    throw new GearmillError('KERNEL_SYNTAX', `${message} (in '${name}')`, { cause })
   }
 }
 
