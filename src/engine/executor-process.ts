@@ -1,16 +1,13 @@
 // A supervisor's view of one executor: starting it, giving it tasks, watching time and memory, and what it left behind when
 // it died.
-import { fork, type ChildProcess } from 'node:child_process'
-import { closeSync, existsSync, mkdirSync, openSync, rmSync, unlinkSync } from 'node:fs'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import type { ChildProcess } from 'node:child_process'
+import { closeSync, rmSync } from 'node:fs'
 import type { Death, DeathCode } from './attempts.ts'
+import { startChild } from './child-process.ts'
 import { readLastWords, readPosition } from './executor/position.ts'
 import type { ExecutorSetup, FromExecutor, TaskMessage, TaskOutcome } from './protocol.ts'
 import { residentBytes } from './realm-watch.ts'
 
-/** V8's default makes decoding of records three times slower. */
-const youngGenerationMb = 64
 const mib = 1024 * 1024
 
 export interface ExecutorEvents {
@@ -26,12 +23,6 @@ interface Limits {
   readonly timeoutMs: number
   readonly memoryMb: number
   readonly maxAttempts: number
-}
-
-// The executor is always compiled JavaScript: a child of a process that runs the sources has no loader for them.
-function entryPoint(): string {
-  const here = fileURLToPath(new URL('./executor/main.js', import.meta.url))
-  return existsSync(here) ? here : fileURLToPath(new URL('../../dist/engine/executor/main.js', import.meta.url))
 }
 
 export class ExecutorProcess {
@@ -63,18 +54,8 @@ export class ExecutorProcess {
     this.pool = pool
     this.#events = events
     this.#memoryMb = memoryMb
-    mkdirSync(scratch, { recursive: true, mode: 0o700 })
-    const path = join(scratch, 'position')
-    this.#positionFile = openSync(path, 'w+', 0o600)
-    unlinkSync(path)
-    const child = fork(entryPoint(), [], {
-      execArgv: [`--max-semi-space-size=${Math.min(youngGenerationMb, Math.ceil(memoryMb / 16))}`],
-      serialization: 'advanced',
-      // The position file is descriptor 4, as the executor expects.
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc', this.#positionFile],
-      // A debugger or coverage tool of the client is not meant for its executors.
-      env: { ...process.env, NODE_OPTIONS: '' },
-    })
+    const { child, positionFile } = startChild('engine/executor/main.js', scratch, memoryMb)
+    this.#positionFile = positionFile
     this.#child = child
     let becomeReady = (): void => undefined
     this.ready = new Promise((resolve) => (becomeReady = resolve))
@@ -85,7 +66,6 @@ export class ExecutorProcess {
         resolve()
       })
     })
-    child.on('error', () => undefined)
     child.on('message', (message: FromExecutor) => {
       if (message.type === 'ready') becomeReady()
       else this.#hear(message)

@@ -1,12 +1,12 @@
 // A service's view of one host: starting it, watching its time and memory, and what ran when it died.
-import { fork, type ChildProcess } from 'node:child_process'
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, unlinkSync } from 'node:fs'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import type { ChildProcess } from 'node:child_process'
+import { closeSync, rmSync } from 'node:fs'
+import { startChild } from '../engine/child-process.ts'
+import { residentBytes } from '../engine/realm-watch.ts'
 import { readPosition, type RunningStep } from './position.ts'
 import type { FromHost, HostSetup, ToHost } from './protocol.ts'
 
-const youngGenerationMb = 64
+const mib = 1024 * 1024
 /** Beyond its time limit, before a step that holds the thread is ended from outside. */
 const graceMs = 250
 /** A thread that is held where no step runs. */
@@ -19,12 +19,6 @@ export interface HostEvents {
   heard(message: FromHost): void
   /** It is gone; these ran. Not called for one that was closed. */
   died(running: readonly RunningStep[], reason: Reason, how: string): void
-}
-
-// Always compiled JavaScript: a child of a process that runs the sources has no loader for them.
-function entryPoint(): string {
-  const here = fileURLToPath(new URL('./host/main.js', import.meta.url))
-  return existsSync(here) ? here : fileURLToPath(new URL('../../dist/kernels/host/main.js', import.meta.url))
 }
 
 export class HostProcess {
@@ -49,17 +43,8 @@ export class HostProcess {
     this.#events = events
     this.#scratch = scratch
     this.#memoryMb = memoryMb
-    mkdirSync(scratch, { recursive: true, mode: 0o700 })
-    const path = join(scratch, 'position')
-    this.#positionFile = openSync(path, 'w+', 0o600)
-    unlinkSync(path)
-    const child = fork(entryPoint(), [], {
-      execArgv: [`--max-semi-space-size=${youngGenerationMb}`],
-      serialization: 'advanced',
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc', this.#positionFile],
-      // A debugger or coverage tool of the client is not meant for its hosts.
-      env: { ...process.env, NODE_OPTIONS: '' },
-    })
+    const { child, positionFile } = startChild('kernels/host/main.js', scratch)
+    this.#positionFile = positionFile
     this.#child = child
     this.#exited = new Promise((resolve) => {
       child.once('exit', (code, signal) => {
@@ -67,7 +52,6 @@ export class HostProcess {
         resolve()
       })
     })
-    child.on('error', () => undefined)
     child.on('message', (message: FromHost) => {
       if (message.type === 'ready') this.wasReady = true
       else if (message.type === 'retires') this.retires = true
@@ -94,11 +78,11 @@ export class HostProcess {
     const holding = running.filter(({ holds }) => holds)
     const limits = holding.map(({ timeoutMs }) => timeoutMs + Math.max(graceMs, timeoutMs / 2))
     const most = limits.length === 0 ? longestSilenceMs : Math.max(...limits)
-    const used = residentMb(pid)
+    const used = residentBytes(pid)
     if (Date.now() - beat > most) {
       this.#killedFor = { reason: 't', how: `was silent for more than ${most} ms` }
-    } else if (used !== undefined && used > this.#memoryMb) {
-      this.#killedFor = { reason: 'm', how: `used ${Math.round(used)} MiB; its limit is ${this.#memoryMb} MiB` }
+    } else if (used !== undefined && used > this.#memoryMb * mib) {
+      this.#killedFor = { reason: 'm', how: `used ${Math.round(used / mib)} MiB; its limit is ${this.#memoryMb} MiB` }
     } else return
     this.#child.kill('SIGKILL')
   }
@@ -121,15 +105,5 @@ export class HostProcess {
     const force = setTimeout(() => this.#child.kill('SIGKILL'), grace)
     await this.#exited
     clearTimeout(force)
-  }
-}
-
-/** Resident memory of a process in MiB; undefined where the platform does not say. */
-function residentMb(pid: number): number | undefined {
-  try {
-    const kib = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]
-    return kib === undefined ? undefined : Number(kib) / 1024
-  } catch {
-    return undefined
   }
 }

@@ -1,14 +1,12 @@
 // A service's view of one host: starting it, telling it what to run, watching time and memory, and what ran when it died.
-import { fork, type ChildProcess } from 'node:child_process'
-import { closeSync, existsSync, mkdirSync, openSync, rmSync, unlinkSync } from 'node:fs'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import type { ChildProcess } from 'node:child_process'
+import { closeSync, rmSync } from 'node:fs'
+import { startChild } from '../engine/child-process.ts'
 import { residentBytes } from '../engine/realm-watch.ts'
 import type { Failure } from '../engine/runner.ts'
 import { readRunning } from './position.ts'
 import type { FromHost, HostSetup, Running, ToHost } from './protocol.ts'
 
-const youngGenerationMb = 64
 const mib = 1024 * 1024
 
 export interface HostEvents {
@@ -17,12 +15,6 @@ export interface HostEvents {
   died(running: readonly Running[], failure: Failure): void
   /** It is about to be killed for the memory that it uses. */
   overMemory(bytes: number): void
-}
-
-// Always compiled JavaScript: a child of a process that runs the sources has no loader for them.
-function entryPoint(): string {
-  const here = fileURLToPath(new URL('./host/main.js', import.meta.url))
-  return existsSync(here) ? here : fileURLToPath(new URL('../../dist/triggers/host/main.js', import.meta.url))
 }
 
 export class HostProcess {
@@ -54,17 +46,8 @@ export class HostProcess {
     this.#events = events
     this.#scratch = scratch
     this.#memoryMb = memoryMb
-    mkdirSync(scratch, { recursive: true, mode: 0o700 })
-    const path = join(scratch, 'position')
-    this.#positionFile = openSync(path, 'w+', 0o600)
-    unlinkSync(path)
-    const child = fork(entryPoint(), [], {
-      execArgv: [`--max-semi-space-size=${Math.min(youngGenerationMb, Math.ceil(memoryMb / 16))}`],
-      serialization: 'advanced',
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc', this.#positionFile],
-      // A debugger or coverage tool of the client is not meant for its hosts.
-      env: { ...process.env, NODE_OPTIONS: '' },
-    })
+    const { child, positionFile } = startChild('triggers/host/main.js', scratch, memoryMb)
+    this.#positionFile = positionFile
     this.#child = child
     this.#exited = new Promise((resolve) => {
       child.once('exit', (code, signal) => {
@@ -72,7 +55,6 @@ export class HostProcess {
         resolve()
       })
     })
-    child.on('error', () => undefined)
     child.on('message', (message: FromHost) => {
       if (message.type === 'ready') this.wasReady = true
       else events.heard(message)
