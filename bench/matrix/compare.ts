@@ -3,14 +3,14 @@
 //   npx tsx bench/matrix/compare.ts [SIZE ...]
 //
 // Gearmill's first round reads every block from the server; in the later ones executors have some of them in their caches, as
-// far as those go. PYTHON names the interpreter that has numpy.
+// far as those go. PYTHON names the interpreter that has numpy, ROUNDS how often each job is done (3).
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline/promises'
 import { local } from '../../dist/index.js'
 
-const rounds = 3
+const rounds = Number(process.env.ROUNDS ?? 3)
 const sizes = process.argv.slice(2).map(Number)
 
 interface Cost {

@@ -44,7 +44,7 @@ function operand(seed: number, rows: number, columns: number, of: Case, transpos
 describe.each(kinds)('%s', (kind) => {
   const chosen = chooseBlas(kind)
 
-  async function check(of: Case): Promise<void> {
+  async function assertProduct(of: Case): Promise<void> {
     const { m, n, k, alpha } = of
     const a = operand(1, m, k, of, of.transposed[0])
     const b = operand(2, k, n, of, of.transposed[1])
@@ -61,15 +61,24 @@ describe.each(kinds)('%s', (kind) => {
     expect(Array.from(c.data)).toEqual(expected)
   }
 
-  it('adds alpha A B to C, whatever the shapes, strides and offsets', () => fc.assert(fc.asyncProperty(cases, check)))
+  it('adds alpha A B to C, whatever the shapes, strides and offsets', () =>
+    fc.assert(fc.asyncProperty(cases, assertProduct)))
 
   it('multiplies what is larger than one panel, on a thread of its own too', () =>
-    check({ m: 260, n: 1030, k: 270, alpha: 1, single: false, transposed: [false, true], padding: 1 }))
+    assertProduct({ m: 260, n: 1030, k: 270, alpha: 1, single: false, transposed: [false, true], padding: 1 }))
 
   it('repeats a row or a column where a stride is 0', async () => {
     const one = { data: Float64Array.of(1, 2, 3), offset: 0, row: 0, column: 1 }
     const data = new Float64Array(4)
-    await chosen.gemm({ m: 2, n: 2, k: 3, alpha: 1, a: one, b: { ...one, row: 1, column: 0 }, c: { data, offset: 0, row: 2 } })
+    await chosen.gemm({
+      m: 2,
+      n: 2,
+      k: 3,
+      alpha: 1,
+      a: one,
+      b: { ...one, row: 1, column: 0 },
+      c: { data, offset: 0, row: 2 },
+    })
     expect([...data]).toEqual([14, 14, 14, 14])
   })
 
