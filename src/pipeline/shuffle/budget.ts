@@ -11,8 +11,8 @@ export interface Budget {
 const mebibyte = 1024 * 1024
 const mostBytes = 64 * mebibyte
 const leastBytes = 2 * mebibyte
-// What an executor takes before it holds anything: Node itself, loaded code, and half of its young generation.
-const ownMb = 128
+// What an executor takes before it holds anything: Node itself, loaded code, and a young generation that is full.
+const ownMb = 224
 // A key with its entry takes about this much, so that neither limit comes long before the other.
 const bytesOfKey = 134
 
