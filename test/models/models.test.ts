@@ -61,6 +61,19 @@ describeTopologies('models', (topology) => {
     expect((await mill.executions.list()).map(({ id }) => id)).toEqual([within.id])
   })
 
+  it('may be large: they are stored and read in parts', async () => {
+    const size = 800
+    const diagonal = Array.from({ length: size * size }, (_, at) => (at % (size + 1) === 0 ? 2 : 0))
+    const large = linear(size, size, diagonal, new Array<number>(size).fill(1))
+    expect(large.length).toBeGreaterThan(2 * 1024 * 1024)
+    await mill.models.set('large', large)
+    expect(Buffer.compare(await mill.models.bytes('large'), large)).toBe(0)
+    const data = Float32Array.from({ length: size }, (_, k) => k)
+    const { y } = await mill.models.run('large', { x: { dtype: 'float32', shape: [1, size], data } })
+    expect(y?.data).toEqual(data.map((k) => 2 * k + 1))
+    expect(await mill.models.remove('large')).toBe(true)
+  })
+
   it('take and give all types that the runtime has', async () => {
     const cases: [Parameters<typeof operator>[1], Tensor['data']][] = [
       ['float32', Float32Array.of(1.5, -2)],

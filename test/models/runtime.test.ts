@@ -44,7 +44,8 @@ async function found(): Promise<string> {
 const input = { dtype: 'float32' as const, shape: [1, 2], data: [1, 2] }
 const missing = { code: 'MODEL_RUNTIME', hint: expect.stringContaining('npm install onnxruntime-node') }
 
-it('says what to type where no worker has it, and finds the worker that has it', async () => {
+// Workers start and tasks are passed on between them: that takes its time on a busy machine.
+it('says what to type where no worker has it, and finds the worker that has it', { timeout: 180_000 }, async () => {
   await startWorker('off')
   expect(await found()).toMatch(/1 executors; models run on 0 of them/)
   await expect(mill.models.run('m', { x: input })).rejects.toMatchObject(missing)

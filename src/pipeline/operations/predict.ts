@@ -27,6 +27,7 @@ type Input = (record: unknown, values?: unknown) => unknown
 export const predict = defineOperation({
   kind: 'local',
   name: 'predict',
+  most: (records) => records,
   describe: ({ model, batch }: PredictStep) => `predict('${model}', { batch: ${batch} })`,
   step: ({ model, batch }: PredictStep, [models, input]: readonly [Predicting, Input?]): BatchStep => {
     const predictor = models.predictor(model)
