@@ -14,6 +14,8 @@ const deepest = 220
 
 /** Its source text is used in the sandbox: complete in itself. */
 export function makeTextForm(): Form & { readonly finish: (text: unknown) => string } {
+  // Before a kernel can put something in its place.
+  const { stringify } = JSON
   // Added up with `+`: QuickJS calls a method for each template.
   return {
     text: (value) => 's' + value.length + ':' + value,
@@ -40,7 +42,7 @@ export function makeTextForm(): Form & { readonly finish: (text: unknown) => str
     },
     finish: (text) => {
       const whole = text as string
-      return whole.includes('\0') || !whole.isWellFormed() ? 'J' + JSON.stringify(whole) : whole
+      return whole.includes('\0') || !whole.isWellFormed() ? 'J' + stringify(whole) : whole
     },
   }
 }

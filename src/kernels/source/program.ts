@@ -51,6 +51,7 @@ class Recent<T> {
 
 interface Kept {
   readonly source: string
+  readonly signature: Uint8Array | undefined
   readonly module: SourceModule
 }
 
@@ -60,7 +61,7 @@ export class Programs {
   readonly #modules = new Recent<Kept>(keptModules)
   readonly #programs = new Recent<Program>(keptPrograms)
 
-  /** @param checkTrusted throws for a trusted source that is not signed as it has to be; asked once for each that is read. */
+  /** @param checkTrusted throws for a trusted source that is not signed as it has to be; asked once for each source and signature. */
   constructor(resolve: Resolve, checkTrusted: (source: KernelSource) => void) {
     this.#resolve = resolve
     this.#checkTrusted = checkTrusted
@@ -93,10 +94,13 @@ export class Programs {
     const key = keyOf(source)
     const kept = this.#modules.get(key)
     // The hash is what someone wrote beside the source; what runs is the source.
-    if (kept?.source === source.source) return kept.module
-    if (source.trusted) this.#checkTrusted(source)
-    const module = readModule(source.name, source.source)
-    this.#modules.set(key, { source: source.source, module })
+    const isKept = kept?.source === source.source
+    // Also where the same source was accepted before: what is refused must not depend on who ran here first.
+    if (source.trusted && !(isKept && isSame(kept.signature, source.signature))) this.#checkTrusted(source)
+    const module = isKept ? kept.module : readModule(source.name, source.source)
+    if (!isKept || kept.signature !== source.signature) {
+      this.#modules.set(key, { source: source.source, signature: source.signature, module })
+    }
     return module
   }
 
@@ -164,6 +168,9 @@ export class Programs {
     return found && trusted && !found.trusted && mayBePackage(specifier) ? undefined : found
   }
 }
+
+const isSame = (a: Uint8Array | undefined, b: Uint8Array | undefined): boolean =>
+  a === b || (a !== undefined && b !== undefined && Buffer.compare(a, b) === 0)
 
 const keyOf = ({ name, hash, trusted }: KernelSource): string => `${name} ${hash}${trusted ? ' trusted' : ''}`
 
