@@ -1,5 +1,6 @@
 // From expressions to stages of block tasks. What several steps need, and what takes more than arithmetic on its way into a
 // product, becomes a matrix of its own; everything else is computed where it is used, in one pass over blocks.
+import { totalmem } from 'node:os'
 import type { StageSpec } from '../engine/runner.ts'
 import { MatrixError } from '../errors.ts'
 import { mapText, type Affine } from './affine.ts'
@@ -36,8 +37,8 @@ export interface Planned {
   readonly temporaries: readonly Stored[]
 }
 
-/** The largest part of a product that a task computes, in bytes. */
-const largestTile = 128 * 1024 * 1024
+/** The largest part of a product that a task computes, in bytes; less on small machines, as this one may be like its workers. */
+const largestTile = Math.min(128 * 1024 ** 2, totalmem() / 64)
 /** What a task of an elementwise step reads and writes, about, in bytes. */
 const elementwiseBytes = 48 * 1024 * 1024
 /** Blocks that a task of a reduction folds. */
