@@ -12,6 +12,8 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     teardownTimeout: 20_000,
+    // A condition is waited for, however busy the machine is: no test says how fast something has to be.
+    expect: { poll: { timeout: 30_000 } },
     // Where nobody can look and type it again, a failure that does not come twice is shown as "(retry x1)".
     retry: process.env.CI === undefined ? 0 : 1,
   },
