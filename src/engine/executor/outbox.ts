@@ -7,15 +7,13 @@
 import { pack } from 'msgpackr'
 import type { Argument, Deployment } from '../../redis/deployment.ts'
 import { numberOf } from '../../redis/replies.ts'
+import { EffectChunk } from '../effect-chunk.ts'
 import { packEffects, sizeOf, type EffectCatalogue } from '../effects.ts'
 import { outboxKey } from '../keys.ts'
 import type { Command } from '../runner.ts'
 
 const inlineCommands = 256
 const inlineBytes = 64 * 1024
-const chunkCommands = 400
-const chunkBytes = 64 * 1024
-const chunkArguments = 2000
 /** Chunks that are not full yet are sent all the same when together they hold this much. */
 const bufferedBytes = 8 * 1024 * 1024
 const inFlight = 16
@@ -41,10 +39,7 @@ export interface Manifest {
 
 interface OpenChunk {
   readonly round: number
-  readonly slot: number
-  arguments: Argument[]
-  commands: number
-  bytes: number
+  readonly effects: EffectChunk
   sent: number
 }
 
@@ -146,29 +141,20 @@ export class Outbox {
     const id = `${round}.${slot}`
     let chunk = this.#chunks.get(id)
     if (!chunk) {
-      chunk = { round, slot, arguments: [], commands: 0, bytes: 0, sent: 0 }
+      chunk = { round, effects: new EffectChunk(slot), sent: 0 }
       this.#chunks.set(id, chunk)
     }
-    let bytes = 0
-    for (const command of run) bytes += sizeOf(command)
-    packEffects(chunk.arguments, record, run)
-    chunk.commands += run.length
-    chunk.bytes += bytes
-    this.#buffered += bytes
-    const full =
-      chunk.commands >= chunkCommands || chunk.bytes >= chunkBytes || chunk.arguments.length >= chunkArguments
-    if (full) this.#send(chunk)
+    this.#buffered += chunk.effects.add(record, run)
+    if (chunk.effects.isFull) this.#send(chunk)
   }
 
   #send(chunk: OpenChunk): void {
-    if (chunk.arguments.length === 0) return
-    const field = `${chunk.round}.${chunk.slot}.${chunk.sent}`
-    const value = pack(chunk.arguments.map(asBytes))
+    const { effects, round } = chunk
+    if (effects.arguments.length === 0) return
+    const field = `${round}.${effects.slot}.${chunk.sent}`
     chunk.sent += 1
-    this.#buffered -= chunk.bytes
-    chunk.arguments = []
-    chunk.commands = 0
-    chunk.bytes = 0
+    this.#buffered -= effects.bytes
+    const value = pack(effects.take().map(asBytes))
     const sent = this.#store(field, value).catch((error: Error) => {
       this.#broken ??= error
     })
@@ -186,7 +172,7 @@ export class Outbox {
 
   /** Slots, other than the lane's, that this attempt has effects in. */
   get far(): readonly number[] {
-    const slots = new Set([...this.#chunks.values()].map(({ slot }) => slot))
+    const slots = new Set([...this.#chunks.values()].map(({ effects }) => effects.slot))
     return [...slots].filter((slot) => slot !== this.#place.laneSlot)
   }
 
@@ -205,7 +191,7 @@ export class Outbox {
     for (const chunk of this.#chunks.values()) this.#send(chunk)
     await Promise.all(this.#sending)
     if (this.#broken !== undefined) throw this.#broken
-    const chunks = [...this.#chunks.values()].map(({ round, slot, sent }) => [round, slot, sent] as const)
+    const chunks = [...this.#chunks.values()].map(({ round, effects: { slot }, sent }) => [round, slot, sent] as const)
     const manifest: Manifest = { chunks, counts }
     await this.#store('manifest', pack(manifest))
   }

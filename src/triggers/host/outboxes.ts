@@ -2,23 +2,14 @@
 // chunks of one slot, each applied once: the chunk's slot counts them (the server function `apply`). A record whose
 // commands touch several slots is cut into runs of one slot; run r of all records makes round r, so that a record stops at
 // its first failure wherever that lies.
-import {
-  decodeLetter,
-  encodeLetter,
-  packEffects,
-  sizeOf,
-  type EffectCatalogue,
-  type Letter,
-} from '../../engine/effects.ts'
+import { decodeLetter, encodeLetter, type EffectCatalogue, type Letter } from '../../engine/effects.ts'
+import { EffectChunk } from '../../engine/effect-chunk.ts'
 import type { Command } from '../../engine/runner.ts'
 import type { Argument, Deployment } from '../../redis/deployment.ts'
 import { itemsOf, numberOf, textOf } from '../../redis/replies.ts'
 import { outboxMarker, type HomeKeys } from '../keys.ts'
 import { unpackPlain } from './event-batch.ts'
 
-const chunkCommands = 400
-const chunkBytes = 64 * 1024
-const chunkArguments = 2000
 /**
  * Several appliers may read one outbox; when one has settled it, a marker in another slot is all that keeps the others
  * from applying it again. So calls to other slots come too late after `applyMs`, and markers outlive that by far more than
@@ -29,11 +20,8 @@ const markerMs = 10 * 60_000
 const mostRewinds = 100
 
 interface Chunk {
-  readonly slot: number
-  readonly arguments: Argument[]
+  readonly effects: EffectChunk
   readonly records: Set<number>
-  commands: number
-  bytes: number
 }
 
 export class Outboxes {
@@ -84,7 +72,10 @@ export class Outboxes {
     const applied = new Map<number, number>()
     for (const round of this.#rounds(commands)) {
       const bySlot = new Map<number, Chunk[]>()
-      for (const chunk of round) bySlot.set(chunk.slot, [...(bySlot.get(chunk.slot) ?? []), chunk])
+      for (const chunk of round) {
+        const { slot } = chunk.effects
+        bySlot.set(slot, [...(bySlot.get(slot) ?? []), chunk])
+      }
       const outcomes = await Promise.all(
         [...bySlot].map(async ([slot, chunks]) => {
           for (const chunk of chunks) {
@@ -122,21 +113,13 @@ export class Outboxes {
         const slot = this.#catalogue.slotOf(first)
         while (state.at < commands.length && this.#catalogue.slotOf(commands[state.at] as Command) === slot) {
           let chunk = open.get(slot)
-          if (
-            chunk === undefined ||
-            chunk.commands >= chunkCommands ||
-            chunk.bytes >= chunkBytes ||
-            chunk.arguments.length >= chunkArguments
-          ) {
-            chunk = { slot, arguments: [], records: new Set(), commands: 0, bytes: 0 }
+          if (chunk === undefined || chunk.effects.isFull) {
+            chunk = { effects: new EffectChunk(slot), records: new Set() }
             open.set(slot, chunk)
             chunks.push(chunk)
           }
-          const command = commands[state.at++] as Command
-          packEffects(chunk.arguments, record, [command])
+          chunk.effects.add(record, [commands[state.at++] as Command])
           chunk.records.add(record)
-          chunk.commands += 1
-          chunk.bytes += sizeOf(command)
         }
       }
       yield chunks
@@ -159,15 +142,24 @@ export class Outboxes {
     letters: ReadonlyMap<number, Letter>,
     deadline: number,
   ) {
-    const marker = this.#marker(home, chunk.slot, name)
+    const { slot } = chunk.effects
+    const marker = this.#marker(home, slot, name)
     const skips = [...chunk.records].flatMap((record) => {
       const letter = letters.get(record)
       return letter === undefined ? [] : [record, letter.reason]
     })
     const cluster = this.#deployment.topology.cluster ? 1 : 0
-    const near = this.#isNear(home, chunk.slot)
+    const near = this.#isNear(home, slot)
     const keys = near ? [marker, home.outboxes] : [marker]
-    const args = [number, near ? name : deadline, markerMs, cluster, skips.length / 2, ...skips, ...chunk.arguments]
+    const args = [
+      number,
+      near ? name : deadline,
+      markerMs,
+      cluster,
+      skips.length / 2,
+      ...skips,
+      ...chunk.effects.arguments,
+    ]
     return this.#deployment.call('apply', keys, args, { binary: true })
   }
 }
