@@ -34,9 +34,8 @@ const mostBytes = 8 * 1024 * 1024
 export interface StepRunOptions {
   readonly deployment: Deployment
   readonly namespace: string
+  /** The owner of its strands, and the executor in traces. */
   readonly host: string
-  /** Name in traces. */
-  readonly executor: string
   readonly runtime: KernelRuntime
   readonly lookup: Lookup
   readonly gate: Gate
@@ -159,7 +158,7 @@ export class StepRun {
       versionOfRan(ran),
       ran.startedMs,
       Math.round(ran.tookMs * 1000) / 1000,
-      this.#options.executor,
+      this.#options.host,
       shownValues(ran.inputs),
       shownWrites(more.writes ?? []),
       shownLog(more.log ?? []),
