@@ -8,11 +8,11 @@ import { changesOf } from '../sources/changes.ts'
 import { compileFilter, type CompiledFilter, type KeysDescription } from './key-filters.ts'
 
 /** So many writes of batches of echoes, within this time in milliseconds, are a loop. */
-const mostWrites = 300
-const withinMs = 30_000
+const mostWrites = 200
+const withinMs = 60_000
 /** Keys whose echo is awaited, and for how long. */
 const mostEchoes = 100_000
-const echoMs = 30_000
+const echoMs = 60_000
 
 interface Echo {
   count: number
