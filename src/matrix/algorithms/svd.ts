@@ -10,7 +10,7 @@ import { type Eigen, eigen } from './symmetric.ts'
 export interface SvdOptions {
   /** How many singular values, the largest first. 1: plain power iteration. */
   readonly rank: number
-  /** At most so many steps. Default 300. */
+  /** At most so many steps. Default 1,000. */
   readonly iterations?: number
   /** Ends when no singular value changes by more than this share of the largest. Default 1e-12. */
   readonly tolerance?: number
@@ -34,7 +34,7 @@ export async function svd(source: MatrixSource, a: Matrix, options: SvdOptions):
   checkMatrix('svd', 'a', a)
   checkFilled('svd', 'a', a)
   checkOptions('svd', options, ['rank', 'iterations', 'tolerance', 'seed'])
-  const { iterations = 300, tolerance = 1e-12, seed = 0 } = options
+  const { iterations = 1000, tolerance = 1e-12, seed = 0 } = options
   const rank = checkCount('svd', 'rank', options.rank, 1, Math.min(a.rows, a.cols))
   checkCount('svd', 'iterations', iterations, 1)
   checkCount('svd', 'seed', seed, 0, 2 ** 32 - 1)
