@@ -1,7 +1,7 @@
 // What key triggers cost those who write: SETs a second with no key trigger and with one of which 1 %, or all, of the keys
 // match, in turns within one run; and the CPU time that server and tap spend for a write. Usage, from the root:
 //   npx tsx bench/triggers/taps.ts [writes] [rounds]
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { createClient } from '@redis/client'
 import { local, type Trigger } from '../../dist/index.js'
 
@@ -33,8 +33,9 @@ async function write(count: number): Promise<void> {
   }
 }
 
-/** Ticks of 10 ms that a process has used. */
+/** Ticks of 10 ms that a process has used; of one that is gone, none. */
 function ticks(pid: number): number {
+  if (!existsSync(`/proc/${pid}/stat`)) return 0
   const text = readFileSync(`/proc/${pid}/stat`, 'latin1')
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
   return Number(fields[11]) + Number(fields[12])
@@ -49,7 +50,9 @@ async function measure(count: number): Promise<Cost> {
   const seconds = (performance.now() - started) / 1000
   // What the tap is behind is its cost, too.
   await new Promise((resolve) => setTimeout(resolve, 300))
-  const used = [ticks(server), ...taps.map(ticks)].map((now, i) => ((now - (before[i] ?? 0)) * 10_000) / count)
+  const used = [ticks(server), ...taps.map(ticks)].map(
+    (now, i) => (Math.max(0, now - (before[i] ?? 0)) * 10_000) / count,
+  )
   return { rate: count / seconds, server: used[0] ?? 0, tap: used.slice(1).reduce((sum, one) => sum + one, 0) }
 }
 
