@@ -215,7 +215,7 @@ export class Client {
 
 /** First in, first out, without moving what is behind. */
 class Queue<T> {
-  #items: T[] = []
+  #items: (T | undefined)[] = []
   #next = 0
 
   get first(): T | undefined {
@@ -229,7 +229,8 @@ class Queue<T> {
   shift(): T | undefined {
     const item = this.#items[this.#next]
     if (item === undefined) return undefined
-    this.#next++
+    // What is done would hold its reply for as long as a later one is waited for.
+    this.#items[this.#next++] = undefined
     if (this.#next === this.#items.length) {
       this.#items = []
       this.#next = 0
