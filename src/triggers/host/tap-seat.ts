@@ -1,5 +1,4 @@
 // The place at which one primary is tapped for all key triggers; the leases of seats see to it that there is one.
-import { pause } from '../../engine/events.ts'
 import type { Deployment } from '../../redis/deployment.ts'
 import type { TriggerKeys } from '../keys.ts'
 import type { SeatOrder } from '../protocol.ts'
@@ -56,14 +55,16 @@ export class TapSeat {
     this.#wake?.()
   }
 
+  /** Until it is time to look again, or somebody pokes; stop() pokes too. */
   async #pause(): Promise<void> {
     if (!this.#woken) {
-      await Promise.race([
-        pause(lookMs, this.#stop.signal),
-        new Promise<void>((resolve) => {
-          this.#wake = resolve
-        }),
-      ])
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, lookMs)
+        this.#wake = () => {
+          clearTimeout(timer)
+          resolve()
+        }
+      })
     }
     this.#woken = false
   }
