@@ -1,11 +1,11 @@
 // One connection to a server: commands go out in the order in which they were given, those of one tick together, and replies
 // come back in that order. It lives once: what comes back after a loss is another one (connection.ts).
-import { connect, type Socket } from 'node:net'
+import { connect, isIP, type Socket } from 'node:net'
 import { connect as connectTls, type ConnectionOptions } from 'node:tls'
 import type { Argument, CallOptions, ColumnReply, Reply } from './deployment.ts'
 import { NotSentError } from './failures.ts'
 import type { BulkColumn } from './protocol/column.ts'
-import { ReplyReader, ErrorReply, type Decoding, type Value } from './protocol/reader.ts'
+import { ErrorReply, ProtocolError, ReplyReader, type Decoding, type Value } from './protocol/reader.ts'
 import { encodeRequest, type RequestArgument } from './protocol/request.ts'
 import type { Address, Credentials } from './url.ts'
 
@@ -90,16 +90,25 @@ export class Client {
     socket.setKeepAlive(true, 5000)
     socket.on('data', (chunk: Buffer) => {
       this.#silentBeats = 0
-      this.#reader.push(chunk)
+      this.#read(chunk)
     })
     socket.on('error', (error) => this.destroy(error))
     socket.on('close', () => this.destroy(new ConnectionEnd('the socket was closed')))
     const { username = 'default', password } = credentials
     const login = password === undefined ? [] : ['AUTH', username, password]
-    const steps = [this.#ask(['HELLO', '3', ...login, 'SETNAME', name], textReplies)]
+    // Servers refuse names with anything else in them.
+    const shownName = name.replaceAll(/[^!-~]/g, '_')
+    const steps = [this.#ask(['HELLO', '3', ...login, 'SETNAME', shownName], textReplies)]
     if (database !== 0) steps.push(this.#ask(['SELECT', String(database)], textReplies))
-    await Promise.all(steps)
-    this.#ready = this.#ended === undefined
+    try {
+      const [greeting] = await Promise.all(steps)
+      if (!(greeting instanceof Map)) throw new ProtocolError('what answers is no Redis')
+    } catch (error) {
+      throw error instanceof ErrorReply ? withoutArguments(error) : error
+    }
+    // The end may have come in the same chunk as the answers.
+    if (this.#ended !== undefined) throw this.#ended
+    this.#ready = true
     this.#watch()
   }
 
@@ -108,7 +117,10 @@ export class Client {
     if ('path' in address) return connect(address.path)
     const { tls } = this.#settings
     const place = { host: address.host, port: address.port }
-    return tls === false ? connect(place) : connectTls({ ...tls, ...place })
+    if (tls === false) return connect(place)
+    // Servers that share an address are told apart by the name, which is sent only where it is given.
+    const servername = isIP(address.host) === 0 ? { servername: address.host } : {}
+    return connectTls({ ...servername, ...tls, ...place })
   }
 
   /** Sends one command. */
@@ -163,10 +175,21 @@ export class Client {
     socket.uncork()
   }
 
+  /** Whatever the peer sends, it can end this connection only. */
+  #read(chunk: Buffer): void {
+    try {
+      this.#reader.push(chunk)
+    } catch (error) {
+      this.destroy(error instanceof Error ? error : new ConnectionEnd('a reply could not be read'))
+    }
+  }
+
   #answer(value: Value): void {
     const waiting = this.#waiting.shift()
-    if (value instanceof ErrorReply) waiting?.reject(value)
-    else waiting?.resolve(value)
+    // To which command the next reply belongs, nobody could say.
+    if (waiting === undefined) throw new ProtocolError('a reply came that no command had asked for')
+    if (value instanceof ErrorReply) waiting.reject(value)
+    else waiting.resolve(value)
     if (this.#waiting.first === undefined) this.#whenIdle?.()
   }
 
@@ -175,7 +198,6 @@ export class Client {
    * a process that was busy or stopped for long has not listened, and what it missed waits in the socket.
    */
   #watch(): void {
-    if (this.#ended !== undefined) return
     const { socketTimeoutMs } = this.#settings
     this.#heartbeat = setInterval(
       () => {
@@ -211,6 +233,11 @@ export class Client {
       waiting.reject(reason)
     }
   }
+}
+
+/** A server that does not know a command repeats what it was given: passwords, too. */
+function withoutArguments(error: ErrorReply): ErrorReply {
+  return new ErrorReply(error.message.replace(/,? with args beginning with:[^]*$/, ''))
 }
 
 /** First in, first out, without moving what is behind. */

@@ -90,7 +90,26 @@ export function toRefusal(error: unknown, where: string): ConnectError {
     if (/unknown command.*hello/i.test(error.message)) {
       return new ConnectError('CONNECT_VERSION', `${where} is older than Redis 6`, { cause: error })
     }
+    if (error.message.startsWith('NOPROTO')) {
+      return new ConnectError('CONNECT_VERSION', `${where} does not speak RESP3: ${error.message}`, { cause: error })
+    }
+    if (/DB index is out of range/.test(error.message)) {
+      return new ConnectError('CONNECT_URL', `${where} has no database of that number: ${error.message}`, {
+        cause: error,
+        hint: 'The number after the last / of the URL must be below the `databases` of the server, 16 if not configured.',
+      })
+    }
+    // Protected mode, and too many clients.
+    if (/^DENIED|max number of clients/.test(error.message)) {
+      return new ConnectError('CONNECT_REFUSED', `${where} takes no connection: ${error.message}`, { cause: error })
+    }
     return toConnectError(error, where)
+  }
+  if (isTls(error)) {
+    return new ConnectError('CONNECT_REFUSED', `no TLS connection to ${where}: ${reason(error)}`, {
+      cause: error,
+      hint: 'Check that the server speaks TLS at this port (else redis://), and its certificate; NODE_EXTRA_CA_CERTS names a file of authorities to trust.',
+    })
   }
   return new ConnectError('CONNECT_REFUSED', `no server answers at ${where}: ${reason(error)}`, { cause: error })
 }
@@ -101,6 +120,12 @@ export function isFunctionMissing(error: unknown): boolean {
 
 function isReply(error: unknown): error is Error {
   return error instanceof ErrorReply || error instanceof ReplyError
+}
+
+/** Handshakes, and certificates that are refused. */
+function isTls(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  return /^ERR_(SSL|OSSL|TLS)_|CERT|SELF_SIGNED|UNABLE_TO/.test(code)
 }
 
 function prefixOf(message: string): string {

@@ -2,12 +2,18 @@
 //
 // What is not complete stays: aggregates in a stack of frames, so that nothing is read twice, and the bytes that no frame has
 // taken yet in a buffer of their own. How a reply is decoded is asked for when it begins.
+import { constants } from 'node:buffer'
 import type { ColumnReply, Reply } from '../deployment.ts'
 import { BulkColumn } from './column.ts'
 
 /** The server's answer is an error; `message` is its own text. */
 export class ErrorReply extends Error {
   override readonly name = 'ErrorReply'
+}
+
+/** The peer sent what is no reply: nothing behind it can be understood either. */
+export class ProtocolError extends Error {
+  override readonly name = 'ProtocolError'
 }
 
 /** What replies become. */
@@ -38,10 +44,16 @@ export interface ReaderEvents {
 
 const empty = Buffer.alloc(0)
 const lf = 10
+/** No server sends more. */
+const mostItems = 0xffffffff
 /** Nothing was read, for bytes are missing. */
 const missing = Symbol('missing')
 /** A frame was opened. */
 const opened = Symbol('opened')
+
+/** 1 for each byte that a reply may begin with. */
+const replyTypes = new Uint8Array(256)
+for (const byte of Buffer.from('+-:$*_#,(!=~%>|')) replyTypes[byte] = 1
 
 const plain: Decoding = { bulk: 'text', map: 'map', big: 'text' }
 
@@ -60,7 +72,7 @@ export class ReplyReader {
     this.#events = events
   }
 
-  /** Takes bytes; they must not change afterwards. */
+  /** Takes bytes; they must not change afterwards. Throws, `ProtocolError` for one, where no more can be read. */
   push(chunk: Buffer): void {
     if (this.#at === this.#end && !this.#keepsStart) {
       this.#bytes = chunk
@@ -117,10 +129,8 @@ export class ReplyReader {
     if (kind !== 'map' || this.#decoding.map === 'flat') return items
     const pairs = Array.from({ length: items.length / 2 }, (_, i) => [items[2 * i], items[2 * i + 1]] as const)
     if (this.#decoding.map === 'map') return new Map(pairs as [Reply, Reply][])
-    // As node-redis has them: without a prototype, so that any name is one.
-    const object = Object.create(null) as Record<string, unknown>
-    for (const [name, value] of pairs) if (typeof name !== 'object') object[String(name)] = value
-    return object
+    // Plain objects, as node-redis has them; but __proto__ is a name as any other.
+    return Object.fromEntries(pairs.filter(([name]) => typeof name !== 'object'))
   }
 
   #value(): Value | typeof missing | typeof opened {
@@ -131,6 +141,8 @@ export class ReplyReader {
     }
     const bytes = this.#bytes
     const type = bytes[this.#at] as number
+    // Before more of it is waited for: it may be a peer of another kind, which waits for us.
+    if (replyTypes[type] !== 1) throw unexpected(type)
     const lineEnd = bytes.indexOf(lf, this.#at)
     if (lineEnd < 0 || lineEnd >= this.#end) return missing
     if (this.#frames.length === 0) {
@@ -165,7 +177,7 @@ export class ReplyReader {
         return doubleOf(text())
       case 0x28: // (
         return this.#decoding.big === 'bigint' ? BigInt(text()) : text()
-      default: // +
+      default: // + is left
         return bytes.toString('utf8', from, lineEnd - 1)
     }
   }
@@ -176,6 +188,7 @@ export class ReplyReader {
       this.#at = start
       return null
     }
+    if (length > constants.MAX_LENGTH) throw new ProtocolError(`a reply of ${length} bytes cannot be read`)
     const end = start + length
     if (end + 2 > this.#end) {
       this.#wanted = end + 2 - (this.#keepsStart ? this.#start : this.#at)
@@ -187,12 +200,15 @@ export class ReplyReader {
     // Three letters name the format.
     if (type === 0x3d) return bytes.toString('utf8', start + 4, end)
     if (this.#decoding.bulk === 'bytes') return copyOf(bytes, start, end)
+    // An answer to this command only: the connection is as good as before.
+    if (length > constants.MAX_STRING_LENGTH) return new ErrorReply(`ERR ${length} bytes are more than a text can have`)
     return bytes.toString('utf8', start, end)
   }
 
   #open(type: number, count: number, next: number): Value | typeof opened {
     this.#at = next
     if (count < 0) return null
+    if (count > mostItems) throw new ProtocolError(`a reply of ${count} items cannot be read`)
     const isMap = type === 0x25
     const kind = isMap ? 'map' : type === 0x7c ? 'attribute' : type === 0x3e ? 'push' : 'array'
     const frame: Frame = {
@@ -242,9 +258,11 @@ export class ReplyReader {
       const isNull = digit === 0x2d
       if (isNull) digit = bytes[++next] as number
       while (next < available && digit !== 0x0d) {
+        if (digit < 0x30 || digit > 0x39) throw unexpected(digit)
         length = length * 10 + digit - 0x30
         digit = bytes[++next] as number
       }
+      if (next === at + 1 && next < available) throw unexpected(digit)
       const start = next + 2
       const after = isNull ? start : start + length + 2
       if (after > available) {
@@ -282,11 +300,20 @@ export class ReplyReader {
     const bytes = this.#bytes
     const negative = bytes[from] === 0x2d
     let value = 0
-    for (let i = negative || bytes[from] === 0x2b ? from + 1 : from; i < to; i++) {
-      value = value * 10 + (bytes[i] as number) - 0x30
+    let i = negative || bytes[from] === 0x2b ? from + 1 : from
+    if (i >= to) throw unexpected(lf)
+    for (; i < to; i++) {
+      const digit = bytes[i] as number
+      if (digit < 0x30 || digit > 0x39) throw unexpected(digit)
+      value = value * 10 + digit - 0x30
     }
     return negative ? -value : value
   }
+}
+
+/** The peer's bytes are not shown: whatever it is, they may be somebody's secret. */
+function unexpected(byte: number): ProtocolError {
+  return new ProtocolError(`what came is no Redis protocol (a byte ${byte})`)
 }
 
 /** Not a view: a few bytes must not keep all that came with them. */

@@ -15,6 +15,8 @@ export function encodeRequest(
   write: (piece: RequestArgument) => void,
   more = 0,
 ): void {
+  // Servers answer no empty command: the next reply would be taken for this one's.
+  if (args.length === 0) throw new TypeError('expected the name of a command, got nothing')
   let text = `*${args.length + more}\r\n`
   for (const arg of args) {
     if (typeof arg === 'string') {

@@ -1,7 +1,14 @@
+import { constants } from 'node:buffer'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { BulkColumn } from '../../../src/redis/protocol/column.ts'
-import { ErrorReply, ReplyReader, type Decoding, type Value } from '../../../src/redis/protocol/reader.ts'
+import {
+  ErrorReply,
+  ProtocolError,
+  ReplyReader,
+  type Decoding,
+  type Value,
+} from '../../../src/redis/protocol/reader.ts'
 
 const text: Decoding = { bulk: 'text', map: 'map', big: 'text' }
 const bytes: Decoding = { bulk: 'bytes', map: 'flat', big: 'text' }
@@ -48,7 +55,8 @@ test('every type of both protocol versions', () => {
   const asPlain = read(wire, plain)
   expect(asPlain[11]).toBe(12345678901234567890n)
   expect(asPlain[17]).toEqual({ a: 1 })
-  expect(Object.getPrototypeOf(asPlain[17])).toBeNull()
+  const [odd] = read(list([bulk('__proto__'), bulk('x')], '%'), plain)
+  expect(odd).toStrictEqual(Object.fromEntries([['__proto__', 'x']]))
 })
 
 test('errors are values of their own, inside of arrays too', () => {
@@ -71,6 +79,7 @@ const cuts = fc.array(fc.nat(), { maxLength: 12 })
 /** What a column stands for. */
 function opened(value: Value): unknown {
   if (value instanceof BulkColumn) return value.items()
+  if (value instanceof Map) return new Map([...value].map(([name, item]) => [name, opened(item as Value)]))
   return Array.isArray(value) ? value.map((item) => opened(item as Value)) : value
 }
 
@@ -105,4 +114,65 @@ describe('wherever the bytes are cut', () => {
       }),
     )
   })
+})
+
+test('every type, at every cut', () => {
+  const inner = [
+    '+s\r\n',
+    ':-1\r\n',
+    '_\r\n',
+    '#t\r\n',
+    ',nan\r\n',
+    ',-1e-7\r\n',
+    '(-9\r\n',
+    '=7\r\nmkd:abc\r\n',
+    '!4\r\nE no\r\n',
+  ]
+  const parts = [
+    ...inner,
+    '$3\r\na\r\n\r\n',
+    '%1\r\n$1\r\nk\r\n*1\r\n$-1\r\n',
+    '~1\r\n:2\r\n',
+    '|1\r\n+ttl\r\n*1\r\n:3\r\n*0\r\n',
+    '%0\r\n',
+  ]
+  const wire = Buffer.from(`${parts.join('')}*14\r\n${parts.join('')}>1\r\n+x\r\n+end\r\n`)
+  for (const decoding of [text, bytes, column, plain]) {
+    const whole = read(wire, decoding)
+    expect(whole).toHaveLength(16)
+    expect(whole[4]).toBeNaN()
+    expect(whole[8]).toBeInstanceOf(ErrorReply)
+    expect(opened(whole[14] as Value)).toEqual(whole.slice(0, 14).map((value) => opened(value)))
+    for (let cut = 1; cut < wire.length; cut++) expect(read(wire, decoding, [cut])).toEqual(whole)
+    expect(
+      read(
+        wire,
+        decoding,
+        Array.from({ length: wire.length }, (_, i) => i),
+      ),
+    ).toEqual(whole)
+  }
+})
+
+test('what is no reply is refused at once, in aggregates too', () => {
+  for (const decoding of [text, bytes, column, plain]) {
+    for (const bad of ['HTTP', '\r\n', '$x\r\n', '$\r\n', ':1a\r\n', '*4294967296\r\n', '$1a\r\nx\r\n']) {
+      for (const head of ['', '*2\r\n', '*2\r\n$1\r\na\r\n', '%1\r\n+a\r\n']) {
+        expect(() => read(Buffer.from(head + bad), decoding)).toThrow(ProtocolError)
+      }
+    }
+  }
+})
+
+test('a text longer than texts can be is an error of its command only', () => {
+  const replies: Value[] = []
+  const reader = new ReplyReader({ begin: () => text, reply: (value) => replies.push(value) })
+  const length = constants.MAX_STRING_LENGTH + 1
+  const head = `$${length}\r\n`
+  // Zeros that nobody reads take no memory.
+  const wire = Buffer.alloc(head.length + length + 9)
+  wire.write(head)
+  wire.write('\r\n+next\r\n', head.length + length)
+  reader.push(wire)
+  expect(replies).toEqual([expect.any(ErrorReply), 'next'])
 })
