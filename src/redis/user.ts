@@ -19,7 +19,10 @@ type Key = string | Buffer
  * were not sent wait for it; of those under way, reads are sent again and others reject with `CONNECT_LOST`.
  */
 export interface UserRedis extends Pick<NamedCommands, UserCommandName> {
-  /** Any command. In a cluster it goes to the owner of its first key, or to the first shard if it has none. */
+  /**
+   * Any command, but those that change the connection, which is not the caller's alone (`SUBSCRIBE`, `SELECT`, ...): they
+   * reject with `PLAN_OPTION`. In a cluster it goes to the owner of its first key, or to the first shard if it has none.
+   */
   sendCommand(args: readonly Key[]): Promise<Reply>
 }
 
@@ -113,6 +116,7 @@ class UserCommands {
   }
 
   async sendCommand(args: readonly Key[]): Promise<Reply> {
+    refuseOwnConnection(args)
     this.#gets.flush()
     this.#watch?.(String(args[0]), keysOf(args[1]))
     const target = this.#deployment.topology.cluster ? await this.#targetOf(args) : this.#target(undefined)
@@ -167,6 +171,21 @@ class UserCommands {
   #ask(args: readonly Key[]): Promise<Reply> {
     return this.#router.run(this.#target(undefined), (client) => send(client, [...args]), { resend: true })
   }
+}
+
+/** After these, replies would come that belong to no command, or other commands would find another database. */
+const ofConnections = new Set(
+  'SUBSCRIBE PSUBSCRIBE SSUBSCRIBE UNSUBSCRIBE PUNSUBSCRIBE SUNSUBSCRIBE MONITOR SYNC PSYNC HELLO RESET SELECT'.split(
+    ' ',
+  ),
+)
+
+function refuseOwnConnection(args: readonly Key[]): void {
+  const [name = '', subcommand = ''] = args.slice(0, 2).map((arg) => String(arg).toUpperCase())
+  if (!ofConnections.has(name) && !(name === 'CLIENT' && subcommand === 'REPLY')) return
+  throw new PlanError('PLAN_OPTION', `${name} changes the connection, which other commands share`, {
+    hint: 'Send it over a connection of your own.',
+  })
 }
 
 function isKey(key: unknown): key is Key {

@@ -1,9 +1,9 @@
-import { afterEach, beforeEach, describe, expect, expectTypeOf, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, expectTypeOf, onTestFinished, test } from 'vitest'
 import { connectDeployment } from '../../src/redis/connect.ts'
 import type { Deployment } from '../../src/redis/deployment.ts'
 import { userCommands } from '../../src/redis/user-commands.ts'
 import { userRedis, type UserRedis } from '../../src/redis/user.ts'
-import { describeTopologies, flush } from '../fixtures/servers.ts'
+import { describeTopologies, flush, standalone } from '../fixtures/servers.ts'
 
 describeTopologies('mill.redis', (topology) => {
   let deployment: Deployment
@@ -25,7 +25,7 @@ describeTopologies('mill.redis', (topology) => {
     expect(await redis.get('none')).toBeNull()
     expect(await redis.hSet('h', { a: '1', b: '2' })).toBe(2)
     expect(await redis.hGet('h', 'a')).toBe('1')
-    expect({ ...(await redis.hGetAll('h')) }).toEqual({ a: '1', b: '2' })
+    expect(await redis.hGetAll('h')).toStrictEqual({ a: '1', b: '2' })
     expect(
       await redis.zAdd('z', [
         { score: 2, value: 'b' },
@@ -97,6 +97,21 @@ describeTopologies('mill.redis', (topology) => {
     expect(await redis.get('k9')).toBe('999')
   })
 
+  test('what changes the connection is refused', async () => {
+    const refused = { code: 'PLAN_OPTION' }
+    for (const args of [
+      ['subscribe', 'c'],
+      ['SELECT', '1'],
+      ['HELLO', '2'],
+      ['Client', 'reply', 'off'],
+      ['MONITOR'],
+      [],
+    ]) {
+      await expect(redis.sendCommand(args)).rejects.toMatchObject(refused)
+    }
+    expect(await redis.sendCommand(['CLIENT', 'ID'])).toBeTypeOf('number')
+  })
+
   test('misuse is a coded error', async () => {
     await redis.set('s', 'text')
     await expect(redis.hGet('s', 'f')).rejects.toMatchObject({ code: 'CONNECT_REPLY', prefix: 'WRONGTYPE' })
@@ -107,6 +122,73 @@ describeTopologies('mill.redis', (topology) => {
 })
 
 describe('the interface', () => {
+  test('replies have the shapes that node-redis gives them', async () => {
+    const server = await standalone()
+    const deployment = await connectDeployment(server.url)
+    onTestFinished(async () => {
+      await deployment.close()
+      await flush()
+    })
+    const redis = userRedis(deployment)
+    await redis.hSet('h', { a: '1', constructor: '2', 1: '3' })
+    await redis.zAdd('z', [
+      { score: 1.5, value: 'a' },
+      { score: Infinity, value: 'b' },
+      { score: -Infinity, value: 'c' },
+    ])
+    await redis.xAdd('x', '1-1', { f: 'v', g: 'w' })
+    await redis.xGroupCreate('x', 'group', '0')
+    await redis.rPush('l', ['1', '2', '3'])
+    await redis.sAdd('s', ['only'])
+    await redis.geoAdd('g', { longitude: 13.5, latitude: 52.5, member: 'm' })
+    const { createClient } = await import('@redis/client')
+    const client = await createClient({ url: server.url, RESP: 3 }).connect()
+    onTestFinished(() => client.destroy())
+    const asks: ((each: Omit<UserRedis, 'sendCommand'>) => Promise<unknown>)[] = [
+      (each) => each.hGetAll('h'),
+      (each) => each.hGetAll('none'),
+      (each) => each.hScan('h', '0'),
+      (each) => each.hmGet('h', ['a', 'none']),
+      (each) => each.hExists('h', 'a'),
+      (each) => each.hRandField('none'),
+      (each) => each.zRangeWithScores('z', 0, -1),
+      (each) => each.zScore('z', 'b'),
+      (each) => each.zScore('z', 'none'),
+      (each) => each.zmScore('z', ['a', 'none']),
+      (each) => each.zScan('z', '0'),
+      (each) => each.zRank('z', 'none'),
+      (each) => each.xRange('x', '-', '+'),
+      (each) => each.xRead({ key: 'x', id: '0' }),
+      (each) => each.xRead({ key: 'x', id: '9' }),
+      (each) => each.xPending('x', 'group'),
+      (each) => each.xInfoGroups('x'),
+      (each) => each.xAutoClaim('x', 'group', 'me', 0, '0'),
+      (each) => each.lRange('l', 0, -1),
+      (each) => each.lPos('l', 'none'),
+      (each) => each.lPopCount('none', 2),
+      (each) => each.sMembers('s'),
+      (each) => each.sIsMember('s', 'only'),
+      (each) => each.smIsMember('s', ['only', 'none']),
+      (each) => each.sScan('s', '0'),
+      (each) => each.geoPos('g', ['m', 'none']),
+      (each) => each.get('none'),
+      (each) => each.mGet(['none']),
+      (each) => each.expire('s', 1000),
+      (each) => each.type('s'),
+      (each) => each.objectEncoding('l'),
+      (each) => each.eval('return {1, "a", false, {ok = "fine"}}'),
+      (each) => each.eval('redis.setresp(3); return {map = {a = 1}}'),
+      (each) => each.eval('redis.setresp(3); return {big_number = "12345678901234567890"}'),
+      (each) => each.eval('redis.setresp(3); return {double = 1.5}'),
+      (each) => each.eval('redis.setresp(3); return true'),
+    ]
+    for (const ask of asks) {
+      const ours = await ask(redis)
+      const theirs = await ask(client)
+      expect(ours, ask.toString()).toStrictEqual(theirs)
+    }
+  })
+
   test('is typed as node-redis types it', () => {
     expectTypeOf<UserRedis['get']>().returns.resolves.toEqualTypeOf<string | null>()
     expectTypeOf<UserRedis['zScore']>().returns.resolves.toEqualTypeOf<number | null>()
