@@ -11,6 +11,7 @@ import type { Logger } from './engine/logger.ts'
 import type { Worker } from './engine/worker.ts'
 import { ConfigError } from './errors.ts'
 import { Matrices } from './matrix/matrices.ts'
+import { EngineWork } from './matrix/work.ts'
 import { assemble, type MillParts } from './mill/assemble.ts'
 import { broadcastName } from './mill/broadcast.ts'
 import { submitCall, type CallExecution } from './mill/call.ts'
@@ -94,7 +95,7 @@ export class Mill extends Readers implements AsyncDisposable {
   /** ONNX models; `run`, `get` and `list` also inside shipped functions. */
   readonly models: Models
   readonly config: Config
-  /** Matrices in blocks. */
+  /** Matrices in blocks; also inside shipped functions, where they are computed in the executor itself. */
   readonly matrix: Matrices
   readonly #deployment: Deployment
   readonly #engine: EngineClient
@@ -152,7 +153,8 @@ export class Mill extends Readers implements AsyncDisposable {
     this.executions = new Executions(engine)
     this.config = config
     const { executors, secret, stores } = config
-    this.matrix = new Matrices({ engine, executors, secret, stores, blockSize: config.matrix.blockSize })
+    const work = new EngineWork({ engine, executors, secret })
+    this.matrix = new Matrices({ work, stores, blockSize: config.matrix.blockSize })
     this.#deployment = deployment
     this.#engine = engine
     this.#events = parts.events
@@ -167,6 +169,7 @@ export class Mill extends Readers implements AsyncDisposable {
     parts.known.set(parts.redis, 'mill.redis')
     parts.known.set(models, 'mill.models')
     parts.known.set(this.tensors, 'mill.tensors')
+    parts.known.set(this.matrix, 'mill.matrix')
   }
 
   /** Shards and server version, as last seen. */

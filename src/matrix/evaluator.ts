@@ -1,33 +1,24 @@
-// Computes expressions: plans them, submits the plan to the engine, and notes on the nodes where their blocks are.
+// Computes expressions: plans them, has the plan carried out, and notes on the nodes where their blocks are.
 import { randomBytes } from 'node:crypto'
-import { captureCode } from '../code/capture.ts'
-import type { ExecutionEngine, ExecutionHandle, SubmitOptions } from '../engine/execution.ts'
-import { recordErrorOf } from '../engine/failure.ts'
-import type { Failure } from '../engine/runner.ts'
-import { ExecutionError, MatrixError } from '../errors.ts'
+import { MatrixError } from '../errors.ts'
 import { decodeRecords } from '../codec/frames.ts'
 import { Blocks } from './blocks.ts'
 import { Lifetimes, temporaryMs } from './lifetimes.ts'
 import { Names } from './names.ts'
 import type { Layout, Node } from './node.ts'
 import { plan, type Planned } from './plan.ts'
-import { encodeProgram } from './program.ts'
 import type { ColumnCounts } from './step-task.ts'
 import type { Stored } from './stored.ts'
 import { Stores } from './stores.ts'
+import type { EvaluationOptions, MatrixWork, ReadFrames } from './work.ts'
 
 export interface EvaluatorOptions {
-  readonly engine: ExecutionEngine
-  readonly secret: string | undefined
-  readonly executors: number
+  readonly work: MatrixWork
   /** Rows and columns of blocks where nothing else was said. */
   readonly blockSize: number
   /** URLs of further servers by name. */
   readonly stores: Readonly<Record<string, string>>
 }
-
-/** Options of an evaluation. */
-export type EvaluationOptions = Omit<SubmitOptions, 'id' | 'maxErrors'>
 
 export class Evaluator {
   readonly blocks: Blocks
@@ -40,11 +31,11 @@ export class Evaluator {
   #closed = false
 
   constructor(options: EvaluatorOptions) {
-    const { engine, stores } = options
+    const { work, stores } = options
     this.#options = options
-    this.#stores = new Stores(engine.deployment, engine.namespace, stores)
+    this.#stores = new Stores(work.deployment, work.namespace, stores)
     this.blocks = new Blocks(this.#stores)
-    this.names = new Names(this.blocks, engine.namespace)
+    this.names = new Names(this.blocks, work.namespace)
     this.lifetimes = new Lifetimes(this.blocks)
   }
 
@@ -81,7 +72,7 @@ export class Evaluator {
   }
 
   plan(nodes: readonly Node[], newId: () => string, counted?: Node): Planned {
-    return plan(nodes, { newId, ttlMs: temporaryMs, executors: this.#options.executors }, counted)
+    return plan(nodes, { newId, ttlMs: temporaryMs, executors: this.#options.work.executors }, counted)
   }
 
   async #compute(nodes: readonly Node[], options: EvaluationOptions): Promise<void> {
@@ -119,8 +110,8 @@ export class Evaluator {
     for (const stored of planned.temporaries) this.lifetimes.begin(stored)
     const found: ColumnCounts[] = []
     try {
-      await this.#run(planned, {}, async (handle) => {
-        for await (const frame of handle.frames()) found.push(...(decodeRecords(frame) as ColumnCounts[]))
+      await this.#run(planned, {}, async (frames) => {
+        for await (const frame of frames) found.push(...(decodeRecords(frame) as ColumnCounts[]))
       })
     } finally {
       this.#later(...planned.temporaries.map(({ id }) => this.lifetimes.release(id)))
@@ -128,31 +119,8 @@ export class Evaluator {
     return found
   }
 
-  async #run(
-    { program, stages, functions }: Planned,
-    options: EvaluationOptions,
-    read?: (handle: ExecutionHandle) => Promise<void>,
-  ): Promise<void> {
-    if (stages.length === 0) return
-    const { engine, secret } = this.#options
-    const roots = functions.map(({ call, label }) => ({ value: call, label }))
-    const captured = { known: engine.known, ...(secret === undefined ? {} : { secret }) }
-    const handle = await engine.submit(
-      {
-        kind: 'matrix',
-        program: encodeProgram(program),
-        ...(roots.length === 0 ? {} : { code: captureCode(roots, captured) }),
-        stages,
-      },
-      options,
-    )
-    try {
-      const { state, failure } = await handle.ended()
-      if (state !== 'done') throw errorOf(handle.id, state, failure)
-      await read?.(handle)
-    } finally {
-      this.#later(handle.remove())
-    }
+  async #run(planned: Planned, ...rest: [options: EvaluationOptions, read?: ReadFrames]): Promise<void> {
+    if (planned.stages.length > 0) await this.#options.work.run(planned, ...rest)
   }
 
   /** Nobody waits for it but close(). */
@@ -172,24 +140,11 @@ export class Evaluator {
     this.#closed = true
     await Promise.all(this.#leaving)
     await this.lifetimes.close()
+    await this.#options.work.close()
     await this.#stores.close()
   }
 }
 
 function closed(message: string): MatrixError {
   return new MatrixError('MATRIX_CLOSED', message)
-}
-
-function errorOf(execution: string, state: string, failure: Failure | undefined): MatrixError | ExecutionError {
-  const cause = failure === undefined ? undefined : recordErrorOf(failure)
-  if (failure?.code.startsWith('MATRIX_') === true) {
-    const { code, message, stack, hint } = cause as NonNullable<typeof cause>
-    const options = { hint, ...(cause?.cause === undefined ? {} : { cause: cause.cause }) }
-    const error = new MatrixError(code as unknown as MatrixError['code'], message, options)
-    if (stack !== undefined) error.stack = stack
-    return error
-  }
-  const code = cause?.code ?? (state === 'aborted' ? 'EXECUTION_ABORTED' : 'EXECUTION_FAILED')
-  const message = cause?.message ?? `the evaluation was ${state === 'aborted' ? 'aborted' : 'ended'}`
-  return new ExecutionError(code, message, { execution }, cause === undefined ? {} : { cause })
 }

@@ -6,7 +6,7 @@ import { pagerank, type PagerankOptions } from './algorithms/pagerank.ts'
 import { regression, type Regression, type RegressionOptions } from './algorithms/regression.ts'
 import { svd, type Svd, type SvdOptions } from './algorithms/svd.ts'
 import { checkCount, checkNumber, checkOneOf, checkOptions, refuse } from './checks.ts'
-import { Evaluator, type EvaluationOptions, type EvaluatorOptions } from './evaluator.ts'
+import { Evaluator, type EvaluatorOptions } from './evaluator.ts'
 import type { FloatType, Floats } from './files/band.ts'
 import { floats } from './files/band.ts'
 import { openMatrixFile, type ReadFileOptions } from './files/read.ts'
@@ -16,6 +16,7 @@ import type { MatrixInfo } from './names.ts'
 import { node, storedNode, type Layout } from './node.ts'
 import type { Stored } from './stored.ts'
 import { writeBands, writeRows } from './transfer.ts'
+import type { EvaluationOptions } from './work.ts'
 
 /** How a new matrix is laid out. */
 export interface LayoutOptions {

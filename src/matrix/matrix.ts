@@ -3,7 +3,7 @@ import { callSite } from '../code/call-site.ts'
 import { MatrixError } from '../errors.ts'
 import { checkNumber, checkOneOf, checkOptions, endOf, placeOf, refuse } from './checks.ts'
 import type { CellOperation } from './cells.ts'
-import type { EvaluationOptions, Evaluator } from './evaluator.ts'
+import type { Evaluator } from './evaluator.ts'
 import { explain, type MatrixPlan } from './explain.ts'
 import type { Band, FloatType, Floats } from './files/band.ts'
 import { writeMatrixFile, type WriteFileOptions } from './files/write.ts'
@@ -24,6 +24,7 @@ import {
 import { largestEigenvalue } from './spectral.ts'
 import type { Block } from './stored.ts'
 import { readAll, readBands, viewOfStored } from './transfer.ts'
+import type { EvaluationOptions } from './work.ts'
 
 /** Of a reduction: 0 folds the rows and leaves one row, 1 folds the columns and leaves one column. */
 export interface AxisOption {

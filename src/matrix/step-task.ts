@@ -36,12 +36,15 @@ export interface ColumnCounts {
   readonly counts: readonly number[]
 }
 
+/** What a step needs of where it runs. */
+export type StepContext = Pick<TaskContext, 'signal' | 'input'>
+
 export class StepTask implements Operands {
   readonly #plan: MatrixProgram
   readonly #functions: readonly CellFunction[]
   readonly #blocks: Blocks
   readonly #reader: Reader
-  readonly #context: TaskContext
+  readonly #context: StepContext
   readonly #writes = new Set<Promise<void>>()
 
   constructor(
@@ -49,7 +52,7 @@ export class StepTask implements Operands {
     functions: readonly CellFunction[],
     blocks: Blocks,
     reader: Reader,
-    context: TaskContext,
+    context: StepContext,
   ) {
     this.#plan = plan
     this.#functions = functions

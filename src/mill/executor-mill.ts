@@ -3,6 +3,8 @@ import { counterValue } from '../engine/counters.ts'
 import { tally } from '../engine/executor/tally.ts'
 import { lanesOf } from '../engine/lanes.ts'
 import { PlanError } from '../errors.ts'
+import { executorMatrices } from '../matrix/executor-matrices.ts'
+import type { Matrices } from '../matrix/matrices.ts'
 import { executorModels, type ExecutorModels } from '../models/executor-models.ts'
 import { Tensors } from '../models/tensors.ts'
 import type { Deployment } from '../redis/deployment.ts'
@@ -10,11 +12,14 @@ import { userRedis, type UserRedis, type Watch } from '../redis/user.ts'
 import { broadcastPrefix, openBroadcast } from './broadcast.ts'
 import { checkAmount, checkCounter, counterPrefix, type Counter } from './counter.ts'
 
+const matrixName = 'mill.matrix'
+
 /** The part of a mill that functions have in executors. */
 export interface ExecutorMill {
   readonly redis: UserRedis
   readonly models: ExecutorModels
   readonly tensors: Tensors
+  readonly matrix: Matrices
   counter(name: string): Counter
 }
 
@@ -23,6 +28,10 @@ export interface ExecutorPlace {
   readonly namespace: string
   /** Whose counters they are; triggers have none. */
   readonly group?: string
+  /** URLs of further servers by name: see `stores` of the configuration. */
+  readonly stores?: Readonly<Record<string, string>> | undefined
+  /** Calls this before the process ends. */
+  onClose?(step: () => Promise<void>): void
 }
 
 /** Names that say how to make what they stand for: made when it is first asked for, and kept. */
@@ -59,11 +68,18 @@ export default function known(
   const redis = userRedis(deployment, watch)
   const models = executorModels(deployment, place.namespace)
   const tensors = new Tensors(deployment, place.namespace)
-  const things = new KnownThings([], { [counterPrefix]: counter, [broadcastPrefix]: openBroadcast })
+  const things = new KnownThings([], {
+    [counterPrefix]: counter,
+    [broadcastPrefix]: openBroadcast,
+    [matrixName]: () => executorMatrices(deployment, place),
+  })
   const mill: ExecutorMill = Object.freeze({
     redis,
     models,
     tensors,
+    get matrix() {
+      return things.get(matrixName) as Matrices
+    },
     counter: (name: string) => {
       checkCounter(name)
       return things.get(counterPrefix + name) as Counter

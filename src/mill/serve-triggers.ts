@@ -4,11 +4,11 @@ import type { WorkerOptions } from '../engine/worker.ts'
 import { TriggerService } from '../triggers/service.ts'
 
 type Served = Pick<WorkerOptions, 'deployment' | 'namespace' | 'executors' | 'leaseMs' | 'executorMemoryMb'> &
-  Pick<WorkerOptions, 'modules' | 'secret' | 'base' | 'logger' | 'console'>
+  Pick<WorkerOptions, 'modules' | 'secret' | 'stores' | 'base' | 'logger' | 'console'>
 
 /** Runs triggers of the namespace beside the tasks of `worker`, in as many processes as it has executors, at most. */
 export async function serveTriggers(worker: string, options: Served): Promise<TriggerService> {
-  const { deployment, namespace, executors, leaseMs, modules, base, secret, logger, console } = options
+  const { deployment, namespace, executors, leaseMs, modules, base, secret, stores, logger, console } = options
   const share = totalmem() / 1024 ** 2 / 2 / executors
   const service = new TriggerService({
     deployment,
@@ -21,6 +21,7 @@ export async function serveTriggers(worker: string, options: Served): Promise<Tr
       base,
       ...(modules.known === undefined ? {} : { known: modules.known }),
       ...(secret === undefined ? {} : { secret }),
+      ...(stores === undefined ? {} : { stores }),
     },
     logger,
     console,

@@ -15,6 +15,8 @@ export interface HostSetup {
   readonly scratch: string
   readonly base: string
   readonly secret?: string
+  /** URLs of further servers by name. */
+  readonly stores?: Readonly<Record<string, string>>
 }
 
 /** The records that ran when a host died: one of them may be the reason. */

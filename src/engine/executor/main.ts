@@ -60,6 +60,11 @@ interface Attempt {
   readonly signal: AbortSignal
 }
 
+/** What the module that makes known things is told. */
+interface Place extends Pick<ExecutorSetup, 'namespace' | 'group' | 'stores'> {
+  onClose(step: () => Promise<void>): void
+}
+
 class Executor {
   readonly #setup: ExecutorSetup
   readonly #deployment: Deployment
@@ -97,10 +102,10 @@ class Executor {
     const { known } = this.#setup.modules
     if (known === undefined) return new Map()
     const module = (await import(known)) as {
-      default: (deployment: Deployment, place: { namespace: string; group: string }) => ReadonlyMap<string, unknown>
+      default: (deployment: Deployment, place: Place) => ReadonlyMap<string, unknown>
     }
-    const { namespace, group } = this.#setup
-    return module.default(this.#deployment, { namespace, group })
+    const { namespace, group, stores } = this.#setup
+    return module.default(this.#deployment, { namespace, group, stores, onClose: (step) => this.#closing.push(step) })
   }
 
   #lane(tag: string): LaneKeys {

@@ -2,6 +2,9 @@
 import { onWorker } from '../../code/resource.ts'
 import type { EngineClient } from '../../engine/client.ts'
 import type { Environment } from '../../engine/runner.ts'
+import { executorMatrices } from '../../matrix/executor-matrices.ts'
+import { executorModels } from '../../models/executor-models.ts'
+import { Tensors } from '../../models/tensors.ts'
 import { defineOperation, defineReader, defineSink } from '../../pipeline/extend.ts'
 import { userRedis } from '../../redis/user.ts'
 import { Calls } from '../../triggers/command.ts'
@@ -42,8 +45,16 @@ export function scriptScope({ id, client, environment, timeoutMs, leaseMs }: Scr
   const engine = new ScriptEngine(client, id, known)
   const triggers = new Triggers({ engine, secret, timeoutMs })
   const calls = new Calls(triggers.client)
-  const models = Object.freeze({})
+  const models = executorModels(deployment, environment.namespace)
+  const tensors = new Tensors(deployment, environment.namespace)
+  const matrix = executorMatrices(deployment, {
+    namespace: environment.namespace,
+    stores: environment.stores,
+    onClose: (step) => environment.submitter?.onClose(step),
+  })
   known.set(models, 'mill.models')
+  known.set(tensors, 'mill.tensors')
+  known.set(matrix, 'mill.matrix')
   const realms = new Realms({ engine, triggers, calls, secret, models, owner: `c.${id}`, ttlMs: leaseMs })
   const realm = realms.open(realmOfScript(id), {})
   const redis = userRedis(deployment)
@@ -58,7 +69,8 @@ export function scriptScope({ id, client, environment, timeoutMs, leaseMs }: Scr
     }
     return found
   }
-  const mill = Object.freeze({ ...made, redis, triggers, executions: new Executions(client), models, counter })
+  const executions = new Executions(client)
+  const mill = Object.freeze({ ...made, redis, triggers, executions, models, tensors, matrix, counter })
   known.set(mill, 'mill')
   known.set(redis, 'mill.redis')
   const names = { mill, ...made, redis, counter, onWorker, defineReader, defineOperation, defineSink }

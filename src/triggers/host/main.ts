@@ -25,6 +25,13 @@ interface Held {
   ended?: Promise<void>
 }
 
+/** What the module that makes known things is told. */
+interface Place {
+  readonly namespace: string
+  readonly stores: HostSetup['stores']
+  onClose(step: () => Promise<void>): void
+}
+
 class Host {
   readonly #setup: HostSetup
   readonly #deployment: Deployment
@@ -33,6 +40,7 @@ class Host {
   readonly #gate = new Gate()
   readonly #seats = new Map<string, Held>()
   readonly #realms: LoadedRealms
+  readonly #closing: (() => Promise<void>)[] = []
   #known: Promise<ReadonlyMap<string, unknown>> | undefined
 
   constructor(setup: HostSetup, deployment: Deployment) {
@@ -45,9 +53,10 @@ class Host {
   async #makeKnown(watch?: Watch): Promise<ReadonlyMap<string, unknown>> {
     if (this.#setup.known === undefined) return new Map()
     const module = (await import(this.#setup.known)) as {
-      default: (deployment: Deployment, place: { namespace: string }, watch?: Watch) => ReadonlyMap<string, unknown>
+      default: (deployment: Deployment, place: Place, watch?: Watch) => ReadonlyMap<string, unknown>
     }
-    return module.default(this.#deployment, { namespace: this.#setup.namespace }, watch)
+    const { namespace, stores } = this.#setup
+    return module.default(this.#deployment, { namespace, stores, onClose: (step) => this.#closing.push(step) }, watch)
   }
 
   #freePlace(): number {
@@ -133,6 +142,7 @@ class Host {
   async close(): Promise<void> {
     for (const id of this.#seats.keys()) this.stop(id)
     await Promise.allSettled([...this.#seats.values()].map(({ ended = Promise.resolve() }) => ended))
+    await Promise.allSettled(this.#closing.map((step) => step()))
     await this.#deployment.close()
   }
 }

@@ -1,0 +1,91 @@
+// `mill.matrix` inside of executors: plans are carried out in the executor itself. Were they submitted, functions that wait
+// for them could occupy every executor that might run them.
+import type { Deployment } from '../redis/deployment.ts'
+import { Blocks } from './blocks.ts'
+import type { CellFunction } from './loop.ts'
+import { Matrices } from './matrices.ts'
+import type { Planned } from './plan.ts'
+import { PlanTasks } from './plan-task.ts'
+import { Stores } from './stores.ts'
+import type { EvaluationOptions, MatrixWork, ReadFrames } from './work.ts'
+
+/** Rows and columns of blocks where nothing else was said. */
+const blockSize = 512
+
+const never = new AbortController().signal
+
+class OwnWork implements MatrixWork {
+  readonly executors = 1
+  readonly deployment: Deployment
+  readonly namespace: string
+  readonly #stores: Stores
+  readonly #blocks: Blocks
+
+  constructor(deployment: Deployment, namespace: string, stores: Readonly<Record<string, string>>) {
+    this.deployment = deployment
+    this.namespace = namespace
+    this.#stores = new Stores(deployment, namespace, stores)
+    this.#blocks = new Blocks(this.#stores)
+  }
+
+  async run(
+    { program, stages, functions }: Planned,
+    { signal = never }: EvaluationOptions,
+    read?: ReadFrames,
+  ): Promise<void> {
+    const cellFunctions = functions.map(({ call, label, stack }) => ({
+      call: call as CellFunction['call'],
+      label,
+      stack,
+    }))
+    const tasks = new PlanTasks(program, cellFunctions, this.#blocks)
+    const written: Uint8Array[][][] = []
+    for (const [stage, { tasks: count }] of stages.entries()) {
+      const ofStage: Uint8Array[][] = []
+      written.push(ofStage)
+      for (let task = 0; task < count; task++) {
+        signal.throwIfAborted()
+        const frames: Uint8Array[] = []
+        ofStage.push(frames)
+        await tasks.run({
+          stage,
+          task,
+          signal,
+          input: (from, of) => each(written[from]?.[of] ?? []),
+          output: () => ({ append: (frame) => Promise.resolve(void frames.push(frame)) }),
+        })
+      }
+    }
+    await read?.(each(written.at(-1)?.flat() ?? []))
+  }
+
+  close(): Promise<void> {
+    return this.#stores.close()
+  }
+}
+
+async function* each(frames: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
+  yield* frames
+}
+
+export interface MatricesPlace {
+  readonly namespace: string
+  /** URLs of further servers by name. */
+  readonly stores?: Readonly<Record<string, string>> | undefined
+  /** Calls this before the process ends. */
+  onClose?(step: () => Promise<void>): void
+}
+
+const ofDeployments = new WeakMap<Deployment, Matrices>()
+
+/** One for each connection. What was not saved goes when the process ends. */
+export function executorMatrices(deployment: Deployment, place: MatricesPlace): Matrices {
+  let matrices = ofDeployments.get(deployment)
+  if (matrices === undefined) {
+    const { namespace, stores = {} } = place
+    const made = new Matrices({ work: new OwnWork(deployment, namespace, stores), stores, blockSize })
+    place.onClose?.(() => made.close())
+    ofDeployments.set(deployment, (matrices = made))
+  }
+  return matrices
+}
