@@ -41,6 +41,8 @@ interface Waiting {
 const beatsOfSilence = 3
 /** Pieces are written as one text up to this many characters. */
 const longestText = 1 << 16
+/** What is longer is written in parts of this many bytes. */
+const longestPart = 1 << 22
 
 /** Why a connection is over, where the socket does not say; who called gives it its code. */
 class ConnectionEnd extends Error {
@@ -54,6 +56,8 @@ export class Client {
   readonly #waiting = new Queue<Waiting>()
   #socket: Socket | undefined
   #pieces: RequestArgument[] = []
+  /** A piece is being written in parts; the others wait. */
+  #inParts = false
   #ready = false
   /** Why it is over. */
   #ended: Error | undefined
@@ -153,15 +157,23 @@ export class Client {
   #flush(): void {
     const pieces = this.#pieces
     const socket = this.#socket
+    if (this.#inParts || socket === undefined || this.#ended !== undefined) return
     this.#pieces = []
-    if (socket === undefined || this.#ended !== undefined) return
-    if (pieces.length === 1) {
+    if (pieces.length === 1 && (pieces[0] as RequestArgument).length <= longestPart) {
       socket.write(pieces[0] as RequestArgument)
       return
     }
     socket.cork()
     let text = ''
-    for (const piece of pieces) {
+    for (const [i, piece] of pieces.entries()) {
+      if (piece.length > longestPart) {
+        if (text !== '') socket.write(text)
+        socket.uncork()
+        this.#pieces = pieces.slice(i + 1)
+        this.#inParts = true
+        this.#writeParts(socket, typeof piece === 'string' ? Buffer.from(piece) : piece)
+        return
+      }
       if (typeof piece === 'string' && text.length + piece.length <= longestText) {
         text += piece
         continue
@@ -173,6 +185,20 @@ export class Client {
     }
     if (text !== '') socket.write(text)
     socket.uncork()
+  }
+
+  /** What a server takes shows that it lives, long before it answers. */
+  #writeParts(socket: Socket, bytes: Buffer): void {
+    socket.write(bytes.subarray(0, longestPart), () => {
+      this.#silentBeats = 0
+      if (this.#ended !== undefined) return
+      if (bytes.length > longestPart) {
+        this.#writeParts(socket, bytes.subarray(longestPart))
+        return
+      }
+      this.#inParts = false
+      if (this.#pieces.length > 0) this.#flush()
+    })
   }
 
   /** Whatever the peer sends, it can end this connection only. */
