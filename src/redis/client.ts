@@ -98,8 +98,10 @@ export class Client {
     })
     socket.on('error', (error) => this.destroy(error))
     socket.on('close', () => this.destroy(new ConnectionEnd('the socket was closed')))
-    const { username = 'default', password } = credentials
-    const login = password === undefined ? [] : ['AUTH', username, password]
+    const { username, password } = credentials
+    // A user may have no password; who is named is never taken for the default user.
+    const anonymous = username === undefined && password === undefined
+    const login = anonymous ? [] : ['AUTH', username ?? 'default', password ?? '']
     // Servers refuse names with anything else in them.
     const shownName = name.replaceAll(/[^!-~]/g, '_')
     const steps = [this.#ask(['HELLO', '3', ...login, 'SETNAME', shownName], textReplies)]

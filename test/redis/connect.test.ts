@@ -159,6 +159,17 @@ describe('connecting', () => {
     await (await connectDeployment(server.url)).close()
   })
 
+  test('a user without a password is that user, and not the default one', async () => {
+    await using server = await startServer()
+    await raw(server, 'ACL', 'SETUSER', 'guest', 'on', 'nopass', '~*', '+@all')
+    const deployment = await connectDeployment(`redis://guest@127.0.0.1:${server.port}`)
+    onTestFinished(() => deployment.close())
+    expect(await deployment.command('', ['ACL', 'WHOAMI'])).toBe('guest')
+    await expect(connectDeployment(`redis://nobody@127.0.0.1:${server.port}`)).rejects.toMatchObject({
+      code: 'CONNECT_AUTH',
+    })
+  })
+
   test('a user without rights: CONNECT_PERMISSION', async () => {
     await using server = await startServer()
     await raw(server, 'ACL', 'SETUSER', 'guest', 'on', '>pw', '~*', '+get')
