@@ -16,7 +16,8 @@ type Key = string | Buffer
 /**
  * Commands of the same tick share a round trip; GETs among them share one MGET. A cluster runs `del`, `unlink`, `exists`, `touch`, `mGet` and `mSet` over
  * any keys, slot by slot; other commands with several keys need keys of one slot. While the server restarts, commands that
- * were not sent wait for it; of those under way, reads are sent again and others reject with `CONNECT_LOST`.
+ * were not sent wait for it; of those under way, reads are sent again and others reject with `CONNECT_LOST`. Buffers are
+ * not copied: they must stay as they are until the command is answered.
  */
 export interface UserRedis extends Pick<NamedCommands, UserCommandName> {
   /**
