@@ -69,6 +69,7 @@ export type { Command } from './triggers/command.ts'
 export type { KeyEvent, KeyEventType, Tick } from './pipeline/readers/events.ts'
 export type { Triggers } from './triggers/registry.ts'
 export {
+  BufferError,
   CaptureError,
   ConfigError,
   ConnectError,

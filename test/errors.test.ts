@@ -1,6 +1,8 @@
 // The catalogue is complete, and each class carries what it promises.
 import { describe, expect, it } from 'vitest'
 import { catalogue, ConfigError, ConnectError, GearmillError } from '../src/errors.ts'
+import * as errors from '../src/errors.ts'
+import * as entry from '../src/index.ts'
 
 describe('the error catalogue', () => {
   it('says for every code what it means and what to do, as sentences', () => {
@@ -24,5 +26,11 @@ describe('the error catalogue', () => {
     expect(error.hint).toBe('mend it')
     expect(error.retryable).toBe(false)
     expect(Object.hasOwn(error, 'cause')).toBe(false)
+  })
+
+  it('has every class in the public entry', () => {
+    const names = Object.keys(errors).filter((name) => name.endsWith('Error'))
+    expect(names).toContain('BufferError')
+    expect(Object.keys(entry)).toEqual(expect.arrayContaining(names))
   })
 })
