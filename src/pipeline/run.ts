@@ -85,6 +85,7 @@ async function splitsOf(
     const context = { deployment, namespace, signal, dry, uploads, upload, asText: asText[i] === true }
     try {
       const found = await definition.splits(options, context, source)
+      checkSplits(definition.name, found)
       uploads += found.uploads ?? 0
       splits.push(found)
     } catch (error) {
@@ -94,6 +95,14 @@ async function splitsOf(
     }
   }
   return splits
+}
+
+/** A reader of the user may give anything. Throws PLAN_OPTION. */
+function checkSplits(reader: string, found: Splits | undefined): void {
+  const count: unknown = found?.count
+  if (!Number.isSafeInteger(count) || (count as number) < 0) {
+    refuse(reader, 'splits() to give { count, data }, count a whole number of at least 0', found)
+  }
 }
 
 function isSkip(options: RunOptions | SkipOptions): options is SkipOptions {

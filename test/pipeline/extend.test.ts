@@ -153,4 +153,20 @@ describe('what users define', () => {
     expect(() => numbers.to(multiples({ of: 1 }) as never)).toThrow(wrong)
     expect(() => memoryReaders().read(undefined as never)).toThrow(wrong)
   })
+
+  it.each([[[1, 2]], [undefined], [{ count: 0.5 }], [{ count: -1, data: 0 }]])(
+    'is refused splits %j',
+    async (given) => {
+      const odd = defineReader({
+        name: 'odd',
+        splits: () => given as never,
+        async *read() {
+          yield [1]
+        },
+      })
+      const refusal = { code: 'PLAN_OPTION', message: expect.stringContaining('splits() to give { count, data }') }
+      await expect(memoryReaders().read(odd()).run()).rejects.toMatchObject(refusal)
+      await expect(memoryReaders().read(odd()).explain()).rejects.toMatchObject(refusal)
+    },
+  )
 })
