@@ -113,9 +113,9 @@ describeTopologies('matrices inside shipped functions', (topology) => {
       .run()
     await mill.close()
     const servers = topology.kind === 'cluster' ? (await cluster()).nodes : [await standalone()]
-    await until(async () => {
-      const keys = await Promise.all(servers.map((server) => raw(server, 'KEYS', `${namespace}:*:mx:*`)))
-      return keys.flat().length === 0
-    })
+    const left = async (): Promise<unknown[]> =>
+      (await Promise.all(servers.map((server) => raw(server, 'KEYS', `${namespace}:*:mx:*`)))).flat()
+    await until(async () => (await left()).length === 0)
+    expect(await left()).toEqual([])
   })
 })
