@@ -14,16 +14,16 @@ const ackMs = 1000
 /** The first acknowledgement may come before the server counts us in: it is repeated until data flow. */
 const firstAckMs = 10
 const firstAcks = 100
-const bufferBytes = 1024 * 1024
+const bufferBytes = 2 * 1024 * 1024
 /**
- * A busy server sends a little after each round of its loop; each is a wake-up for us and for it, and what is found in it a
- * call. Reads that follow each other within `busyMs` are therefore put off, and for longer where much comes: many then are
- * one.
+ * A busy server sends a little after each round of its loop; each is a wake-up for us and for it, what is found in it a call,
+ * and a batch of its own for whoever listens. So what comes within `busyMs` of the last read is put off for `restMs`, and
+ * while much comes at every read all of them are `longRestMs` apart.
  */
 const busyMs = 0.5
 const restMs = 2
 const muchBytes = 4096
-const longRestMs = 10
+const longRestMs = 20
 
 /** Where a tap is in a primary's history. */
 export interface TapPosition {
@@ -138,17 +138,21 @@ class Link {
       return true
     }
     this.#scan()
-    const busy = this.#events.busy()
-    if (busy !== undefined) {
-      void busy.then(() => this.#resume())
-      return false
-    }
-    const now = performance.now()
-    const often = now - this.#readAt < busyMs
-    this.#readAt = now
-    if (!often || length > this.#buffer.length / 2) return true
-    this.#resting = setTimeout(() => this.#resume(), length > muchBytes ? longRestMs : restMs)
+    const rest = this.#restAfter(length)
+    if (rest === 0 && this.#events.busy() === undefined) return true
+    if (rest > 0) this.#resting = setTimeout(() => this.#resume(), rest)
+    else this.#resume()
     return false
+  }
+
+  /** Milliseconds until it is worth to read again. */
+  #restAfter(length: number): number {
+    const now = performance.now()
+    const since = now - this.#readAt
+    this.#readAt = now
+    if (length > this.#buffer.length / 2) return 0
+    if (length > muchBytes && since < 2 * longRestMs) return longRestMs
+    return since < busyMs ? restMs : 0
   }
 
   #resume(): void {
