@@ -15,8 +15,12 @@ declare function connectToDb(): Promise<{ insert(row: string): Promise<void>; cl
 export async function docstringModule(root: string): Promise<string> {
   const imports: string[] = []
   const examples: string[] = []
+  const known = new Set<string>()
   for (const [specifier, entry] of Object.entries(entries)) {
-    imports.push(`import { ${Object.keys(await import(specifier)).join(', ')} } from '${specifier}'`)
+    // What both entries export is one thing.
+    const names = Object.keys(await import(specifier)).filter((name) => !known.has(name))
+    for (const name of names) known.add(name)
+    imports.push(`import { ${names.join(', ')} } from '${specifier}'`)
     const source = await readFile(join(root, entry), 'utf8')
     for (const path of new Set(Array.from(source.matchAll(/ from '(\.[^']+)'/g), (match) => match[1] as string))) {
       const file = join(root, entry, '..', path)
