@@ -28,6 +28,8 @@ const startRetryMs = 1000
 /** Before a task that this worker cannot run is offered to others again. */
 const unableDelayMs = 250
 const laterDelayMs = 500
+/** How much later than the server and its clients a worker may learn that a task has ended. */
+const settleMs = 200
 /** How long an executor that is not needed any more may take to end. */
 const closeMs = 2000
 
@@ -434,7 +436,7 @@ export class Supervisor {
     this.#stopping = true
     this.#wake()
     for (const held of this.#queue.splice(0)) await this.#giveBack(held, 0)
-    const deadline = performance.now() + graceMs
+    const deadline = performance.now() + Math.max(graceMs, settleMs)
     const running = (): boolean => [...this.#held.values()].some((held) => !held.over)
     while (running() && performance.now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, 20))
