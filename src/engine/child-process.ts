@@ -1,41 +1,95 @@
-// How the processes of a worker are started that run code of users: executors, and the hosts of triggers and kernels. Each
-// has a folder of its own and a position file, in which whoever started it can read after its death what it was doing.
+// The processes of a worker that run code of users, as seen by who starts them: executors, and the hosts of triggers and
+// kernels. Each has a folder of its own and a position file, in which can be read after its death what it was doing. What
+// they do with messages is in executor/serve-parent.ts.
 import { fork, type ChildProcess } from 'node:child_process'
-import { existsSync, mkdirSync, openSync, unlinkSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync, rmSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /** V8's default makes decoding of records three times slower. */
 const youngGenerationMb = 64
 
-export interface StartedChild {
-  readonly child: ChildProcess
-  /** Descriptor of the position file; in the child it is descriptor 4. The file goes when both have closed it. */
-  readonly positionFile: number
+export interface ChildOptions<Incoming, Outgoing> {
+  /** Below the package's compiled files, such as 'engine/executor/main.js'. */
+  readonly module: string
+  /** Folder that is made for it, and goes with it. */
+  readonly scratch: string
+  /** Limit of its memory, where its young generation has to fit in. */
+  readonly memoryMb?: number
+  /** The first message. */
+  readonly setup: Outgoing
+  readonly heard: (message: Incoming) => void
+  /** It is gone; its position file can still be read. `asked`: close() was called. */
+  readonly left: (how: string, asked: boolean) => void
 }
 
-/**
- * Starts a module of the package as a process.
- *
- * @param module below the package's compiled files, such as 'engine/executor/main.js'
- * @param scratch folder that is made for it
- * @param memoryMb limit of its memory, where it has one
- */
-export function startChild(module: string, scratch: string, memoryMb = Infinity): StartedChild {
-  mkdirSync(scratch, { recursive: true, mode: 0o700 })
-  const path = join(scratch, 'position')
-  const positionFile = openSync(path, 'w+', 0o600)
-  unlinkSync(path)
-  const child = fork(compiled(module), [], {
-    execArgv: [`--max-semi-space-size=${Math.min(youngGenerationMb, Math.ceil(memoryMb / 16))}`],
-    serialization: 'advanced',
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc', positionFile],
-    // A debugger or coverage tool of the client is not meant for its children.
-    env: { ...process.env, NODE_OPTIONS: '' },
-  })
-  // That it could not be started is told by its exit, too.
-  child.on('error', () => undefined)
-  return { child, positionFile }
+export class Child<Incoming, Outgoing extends object> {
+  /** Descriptor of the position file; in the child it is descriptor 4. The file goes when both have closed it. */
+  readonly positionFile: number
+  readonly #process: ChildProcess
+  readonly #exited: Promise<void>
+  #asked = false
+  #gone = false
+
+  constructor({ module, scratch, memoryMb = Infinity, setup, heard, left }: ChildOptions<Incoming, Outgoing>) {
+    mkdirSync(scratch, { recursive: true, mode: 0o700 })
+    const path = join(scratch, 'position')
+    this.positionFile = openSync(path, 'w+', 0o600)
+    unlinkSync(path)
+    const child = fork(compiled(module), [], {
+      execArgv: [`--max-semi-space-size=${Math.min(youngGenerationMb, Math.ceil(memoryMb / 16))}`],
+      serialization: 'advanced',
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc', this.positionFile],
+      // A debugger or coverage tool of the client is not meant for its children.
+      env: { ...process.env, NODE_OPTIONS: '' },
+    })
+    this.#process = child
+    // That it could not be started is told by its exit, too.
+    child.on('error', () => undefined)
+    this.#exited = new Promise((resolve) => {
+      child.once('exit', (code, signal) => {
+        this.#gone = true
+        left(signal === null ? `exited with code ${code}` : `was killed by ${signal}`, this.#asked)
+        closeSync(this.positionFile)
+        rmSync(scratch, { recursive: true, force: true })
+        resolve()
+      })
+    })
+    child.on('message', heard)
+    this.send(setup)
+  }
+
+  /** Undefined where it could not be started. */
+  get pid(): number | undefined {
+    return this.#process.pid
+  }
+
+  get gone(): boolean {
+    return this.#gone
+  }
+
+  /** It was asked to end. */
+  get closing(): boolean {
+    return this.#asked
+  }
+
+  send(message: Outgoing): void {
+    if (this.#process.connected) this.#process.send(message)
+  }
+
+  kill(): void {
+    this.#process.kill('SIGKILL')
+  }
+
+  /** Ends it: in peace, or after `graceMs` by force. */
+  async close(graceMs: number): Promise<void> {
+    this.#asked = true
+    if (this.#gone) return
+    if (this.#process.connected) this.#process.send({ type: 'close' })
+    const force = setTimeout(() => this.kill(), graceMs)
+    await this.#exited
+    clearTimeout(force)
+  }
 }
 
 // Always compiled JavaScript: a child of a process that runs the sources has no loader for them.

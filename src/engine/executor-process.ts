@@ -1,11 +1,9 @@
 // A supervisor's view of one executor: starting it, giving it tasks, watching time and memory, and what it left behind when
 // it died.
-import type { ChildProcess } from 'node:child_process'
-import { closeSync, rmSync } from 'node:fs'
 import type { Death, DeathCode } from './attempts.ts'
-import { startChild } from './child-process.ts'
+import { Child } from './child-process.ts'
 import { readLastWords, readPosition } from './executor/position.ts'
-import type { ExecutorSetup, FromExecutor, TaskMessage, TaskOutcome } from './protocol.ts'
+import type { ExecutorSetup, FromExecutor, TaskMessage, TaskOutcome, ToExecutor } from './protocol.ts'
 import { residentBytes } from './realm-watch.ts'
 
 const mib = 1024 * 1024
@@ -26,21 +24,17 @@ interface Limits {
 }
 
 export class ExecutorProcess {
-  readonly scratch: string
   /** Key of the pool that it is of. */
   readonly pool: string
   /** Realms that it has loaded. */
   readonly realms = new Set<string>()
   task: TaskMessage | undefined
-  #child: ChildProcess | undefined
+  readonly #child: Child<FromExecutor, ToExecutor>
   readonly #events: ExecutorEvents
-  readonly #positionFile: number
   readonly #memoryMb: number
   #limits: Limits | undefined
   #startedAt = 0
   #killedFor: { code: DeathCode; message: string } | undefined
-  #closing = false
-  readonly #exited: Promise<void>
   readonly ready: Promise<void>
 
   constructor(
@@ -50,60 +44,60 @@ export class ExecutorProcess {
     pool: string,
     events: ExecutorEvents,
   ) {
-    this.scratch = scratch
     this.pool = pool
     this.#events = events
     this.#memoryMb = memoryMb
-    const { child, positionFile } = startChild('engine/executor/main.js', scratch, memoryMb)
-    this.#positionFile = positionFile
-    this.#child = child
     let becomeReady = (): void => undefined
     this.ready = new Promise((resolve) => (becomeReady = resolve))
-    this.#exited = new Promise((resolve) => {
-      child.once('exit', (code, signal) => {
-        this.#left(code, signal)
+    this.#child = new Child({
+      module: 'engine/executor/main.js',
+      scratch,
+      memoryMb,
+      setup: { ...setup, type: 'setup', scratch },
+      heard: (message) => {
+        if (message.type === 'ready') becomeReady()
+        else this.#hear(message)
+      },
+      left: (how, asked) => {
+        this.#left(how, asked)
         becomeReady()
-        resolve()
-      })
+      },
     })
-    child.on('message', (message: FromExecutor) => {
-      if (message.type === 'ready') becomeReady()
-      else this.#hear(message)
-    })
-    child.send({ ...setup, type: 'setup', scratch } satisfies ExecutorSetup)
   }
 
+  /** Undefined once it is gone. */
   get pid(): number | undefined {
-    return this.#child?.pid
+    return this.#child.gone ? undefined : this.#child.pid
   }
 
   get alive(): boolean {
-    return this.#child !== undefined && !this.#closing
+    return !this.#child.gone && !this.#child.closing
   }
 
   run(task: TaskMessage): void {
     this.task = task
     this.#limits = undefined
     this.#startedAt = performance.now()
-    this.#child?.send(task)
+    this.#child.send(task)
   }
 
   abort(entry: string): void {
-    if (this.task?.entry === entry) this.#child?.send({ type: 'abort', entry })
+    if (this.task?.entry === entry) this.#child.send({ type: 'abort', entry })
   }
 
   forget(execution: string): void {
-    if (this.#child?.connected) this.#child.send({ type: 'forget', execution })
+    this.#child.send({ type: 'forget', execution })
   }
 
   unload(realm: string): void {
     this.realms.delete(realm)
-    if (this.#child?.connected) this.#child.send({ type: 'unload', realm })
+    this.#child.send({ type: 'unload', realm })
   }
 
   /** Kills it where its task is over a limit. Called ten times a second. */
   watch(): void {
-    if (!this.task || this.#child?.pid === undefined || this.#killedFor) return
+    const { pid } = this
+    if (!this.task || pid === undefined || this.#killedFor) return
     const limits = this.#limits
     const ranMs = performance.now() - this.#startedAt
     if (limits && limits.timeoutMs > 0 && ranMs > limits.timeoutMs) {
@@ -111,7 +105,7 @@ export class ExecutorProcess {
       return
     }
     const most = limits && limits.memoryMb > 0 ? Math.min(limits.memoryMb, this.#memoryMb) : this.#memoryMb
-    const used = residentBytes(this.#child.pid)
+    const used = residentBytes(pid)
     if (used !== undefined && used > most * mib) {
       this.#events.overMemory(used)
       this.#kill('EXECUTION_MEMORY', `the executor used ${Math.round(used / mib)} MiB; its limit is ${most} MiB`)
@@ -125,7 +119,7 @@ export class ExecutorProcess {
 
   #kill(code: DeathCode, message: string): void {
     this.#killedFor = { code, message }
-    this.#child?.kill('SIGKILL')
+    this.#child.kill()
   }
 
   #hear(message: FromExecutor): void {
@@ -142,29 +136,20 @@ export class ExecutorProcess {
     }
   }
 
-  #left(code: number | null, signal: NodeJS.Signals | null): void {
-    const position = readPosition(this.#positionFile)
-    const thrown = readLastWords(this.#positionFile)
-    closeSync(this.#positionFile)
-    rmSync(this.scratch, { recursive: true, force: true })
-    this.#child = undefined
+  #left(how: string, asked: boolean): void {
+    const { positionFile } = this.#child
+    const position = readPosition(positionFile)
+    const thrown = readLastWords(positionFile)
     const { task } = this
     this.task = undefined
-    if (this.#closing) return
-    const how = signal === null ? `exited with code ${code}` : `was killed by ${signal}`
+    if (asked) return
     const message = thrown ? thrown.failure.message : `the executor ${how}`
     const why = this.#killedFor ?? { code: 'EXECUTION_CRASHED' as const, message }
     this.#events.died(task, this.#limits?.maxAttempts ?? 3, { ...why, position, thrown })
   }
 
   /** Ends it: in peace, or after `graceMs` by force. */
-  async close(graceMs: number): Promise<void> {
-    this.#closing = true
-    const child = this.#child
-    if (!child) return
-    if (child.connected) child.send({ type: 'close' })
-    const force = setTimeout(() => child.kill('SIGKILL'), graceMs)
-    await this.#exited
-    clearTimeout(force)
+  close(graceMs: number): Promise<void> {
+    return this.#child.close(graceMs)
   }
 }

@@ -1,7 +1,5 @@
 // A service's view of one host: starting it, watching its time and memory, and what ran when it died.
-import type { ChildProcess } from 'node:child_process'
-import { closeSync, rmSync } from 'node:fs'
-import { startChild } from '../engine/child-process.ts'
+import { Child } from '../engine/child-process.ts'
 import { residentBytes } from '../engine/realm-watch.ts'
 import { readPosition, type RunningStep } from './position.ts'
 import type { FromHost, HostSetup, ToHost } from './protocol.ts'
@@ -23,15 +21,10 @@ export interface HostEvents {
 
 export class HostProcess {
   readonly name: string
-  readonly #child: ChildProcess
+  readonly #child: Child<FromHost, ToHost>
   readonly #events: HostEvents
-  readonly #positionFile: number
-  readonly #scratch: string
   readonly #memoryMb: number
-  readonly #exited: Promise<void>
   #killedFor: { readonly reason: Reason; readonly how: string } | undefined
-  #closing = false
-  gone = false
   wasReady = false
   /** It takes nothing any more. */
   retires = false
@@ -41,23 +34,24 @@ export class HostProcess {
   constructor(setup: Omit<HostSetup, 'type' | 'scratch'>, scratch: string, memoryMb: number, events: HostEvents) {
     this.name = setup.host
     this.#events = events
-    this.#scratch = scratch
     this.#memoryMb = memoryMb
-    const { child, positionFile } = startChild('kernels/host/main.js', scratch)
-    this.#positionFile = positionFile
-    this.#child = child
-    this.#exited = new Promise((resolve) => {
-      child.once('exit', (code, signal) => {
-        this.#left(signal === null ? `exited with code ${code}` : `was killed by ${signal}`)
-        resolve()
-      })
+    this.#child = new Child({
+      module: 'kernels/host/main.js',
+      scratch,
+      setup: { ...setup, type: 'setup', scratch },
+      heard: (message) => {
+        if (message.type === 'ready') this.wasReady = true
+        else if (message.type === 'retires') this.retires = true
+        events.heard(message)
+      },
+      left: (how, asked) => {
+        if (!asked) this.#died(how)
+      },
     })
-    child.on('message', (message: FromHost) => {
-      if (message.type === 'ready') this.wasReady = true
-      else if (message.type === 'retires') this.retires = true
-      events.heard(message)
-    })
-    this.send({ ...setup, type: 'setup', scratch })
+  }
+
+  get gone(): boolean {
+    return this.#child.gone
   }
 
   get pid(): number | undefined {
@@ -65,14 +59,14 @@ export class HostProcess {
   }
 
   send(message: ToHost): void {
-    if (this.#child.connected) this.#child.send(message)
+    this.#child.send(message)
   }
 
   /** Kills it where a step holds it for too long, or it is over its memory. Called ten times a second. */
   watch(): void {
     const { pid } = this.#child
     if (pid === undefined || this.#killedFor !== undefined || this.gone || !this.wasReady) return
-    const position = readPosition(this.#positionFile)
+    const position = readPosition(this.#child.positionFile)
     if (position === undefined) return
     const { beat, running } = position
     const holding = running.filter(({ holds }) => holds)
@@ -84,26 +78,17 @@ export class HostProcess {
     } else if (used !== undefined && used > this.#memoryMb * mib) {
       this.#killedFor = { reason: 'm', how: `used ${Math.round(used / mib)} MiB; its limit is ${this.#memoryMb} MiB` }
     } else return
-    this.#child.kill('SIGKILL')
+    this.#child.kill()
   }
 
-  #left(how: string): void {
-    this.gone = true
-    const running = readPosition(this.#positionFile)?.running ?? []
-    closeSync(this.#positionFile)
-    rmSync(this.#scratch, { recursive: true, force: true })
-    if (this.#closing) return
+  #died(how: string): void {
+    const running = readPosition(this.#child.positionFile)?.running ?? []
     const { reason, how: why } = this.#killedFor ?? { reason: '-' as const, how }
     this.#events.died(reason === 't' ? running.filter(({ holds }) => holds) : running, reason, why)
   }
 
-  /** Ends it: in peace, or after `graceMs` by force. */
-  async close(grace: number): Promise<void> {
-    this.#closing = true
-    if (this.gone) return
-    this.send({ type: 'close' })
-    const force = setTimeout(() => this.#child.kill('SIGKILL'), grace)
-    await this.#exited
-    clearTimeout(force)
+  /** Ends it: in peace, or after `grace` milliseconds by force. */
+  close(grace: number): Promise<void> {
+    return this.#child.close(grace)
   }
 }

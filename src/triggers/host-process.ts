@@ -1,7 +1,5 @@
 // A service's view of one host: starting it, telling it what to run, watching time and memory, and what ran when it died.
-import type { ChildProcess } from 'node:child_process'
-import { closeSync, rmSync } from 'node:fs'
-import { startChild } from '../engine/child-process.ts'
+import { Child } from '../engine/child-process.ts'
 import { residentBytes } from '../engine/realm-watch.ts'
 import type { Failure } from '../engine/runner.ts'
 import { readRunning } from './position.ts'
@@ -18,17 +16,12 @@ export interface HostEvents {
 }
 
 export class HostProcess {
-  readonly #child: ChildProcess
+  readonly #child: Child<FromHost, ToHost>
   readonly #events: HostEvents
-  readonly #positionFile: number
-  readonly #scratch: string
   readonly #memoryMb: number
-  readonly #exited: Promise<void>
   #killedFor: { code: 'EXECUTION_TIMEOUT' | 'EXECUTION_MEMORY'; message: string; late?: string } | undefined
-  #closing = false
   /** Realms that it has loaded. */
   readonly realms = new Set<string>()
-  gone = false
   /** The realm that it is for, where that has hosts of its own. */
   readonly isolated: string | undefined
   /** It came up and took orders. */
@@ -42,24 +35,25 @@ export class HostProcess {
     events: HostEvents,
   ) {
     this.isolated = isolated
-
     this.#events = events
-    this.#scratch = scratch
     this.#memoryMb = memoryMb
-    const { child, positionFile } = startChild('triggers/host/main.js', scratch, memoryMb)
-    this.#positionFile = positionFile
-    this.#child = child
-    this.#exited = new Promise((resolve) => {
-      child.once('exit', (code, signal) => {
-        this.#left(signal === null ? `exited with code ${code}` : `was killed by ${signal}`)
-        resolve()
-      })
+    this.#child = new Child({
+      module: 'triggers/host/main.js',
+      scratch,
+      memoryMb,
+      setup: { ...setup, type: 'setup', scratch },
+      heard: (message) => {
+        if (message.type === 'ready') this.wasReady = true
+        else events.heard(message)
+      },
+      left: (how, asked) => {
+        if (!asked) this.#died(how)
+      },
     })
-    child.on('message', (message: FromHost) => {
-      if (message.type === 'ready') this.wasReady = true
-      else events.heard(message)
-    })
-    this.send({ ...setup, type: 'setup', scratch })
+  }
+
+  get gone(): boolean {
+    return this.#child.gone
   }
 
   get pid(): number | undefined {
@@ -67,7 +61,7 @@ export class HostProcess {
   }
 
   send(message: ToHost): void {
-    if (this.#child.connected) this.#child.send(message)
+    this.#child.send(message)
   }
 
   /** Kills it where a batch is over its time, or the process over its memory. Called ten times a second. */
@@ -75,7 +69,7 @@ export class HostProcess {
     const { pid } = this.#child
     if (pid === undefined || this.#killedFor !== undefined || this.gone) return
     const now = Date.now()
-    const late = readRunning(this.#positionFile).find(
+    const late = readRunning(this.#child.positionFile).find(
       ({ since, timeoutMs }) => timeoutMs > 0 && now - since > timeoutMs,
     )
     const used = residentBytes(pid)
@@ -87,15 +81,11 @@ export class HostProcess {
       const message = `the process used ${Math.round(used / mib)} MiB; its limit is ${this.#memoryMb} MiB`
       this.#killedFor = { code: 'EXECUTION_MEMORY', message }
     } else return
-    this.#child.kill('SIGKILL')
+    this.#child.kill()
   }
 
-  #left(how: string): void {
-    this.gone = true
-    const running = readRunning(this.#positionFile)
-    closeSync(this.#positionFile)
-    rmSync(this.#scratch, { recursive: true, force: true })
-    if (this.#closing) return
+  #died(how: string): void {
+    const running = readRunning(this.#child.positionFile)
     const killed = this.#killedFor
     const failure: Failure = killed ?? { code: 'EXECUTION_CRASHED', message: `the process ${how}` }
     const guilty = killed?.late === undefined ? running : running.filter(({ id }) => id === killed.late)
@@ -103,12 +93,7 @@ export class HostProcess {
   }
 
   /** Ends it: in peace, or after `graceMs` by force. */
-  async close(graceMs: number): Promise<void> {
-    this.#closing = true
-    if (this.gone) return
-    this.send({ type: 'close' })
-    const force = setTimeout(() => this.#child.kill('SIGKILL'), graceMs)
-    await this.#exited
-    clearTimeout(force)
+  close(graceMs: number): Promise<void> {
+    return this.#child.close(graceMs)
   }
 }

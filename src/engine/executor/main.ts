@@ -16,12 +16,11 @@ import { failureOf } from '../failure.ts'
 import { attemptToken, laneKeys, outboxKey, type LaneKeys } from '../keys.ts'
 import type { ExecutorSetup, Fault, FromExecutor, TaskMessage, TaskOutcome, ToExecutor } from '../protocol.ts'
 import type { Environment, TaskRunner } from '../runner.ts'
-import { redirectConsole } from './console.ts'
 import { Drain, removeMarkers, type DrainedOutbox } from './drain.ts'
 import { Outbox, type OutboxPlace, type TaskCounts } from './outbox.ts'
-import { endWithParent } from './parent-watch.ts'
 import { PositionWriter } from './position.ts'
 import { Programs, runIdOf, type ExecutionFacts } from './programs.ts'
+import { serveParent, tell } from './serve-parent.ts'
 import { LoadedRealms } from './realms.ts'
 import { lingerMs, StrayErrors } from './stray-errors.ts'
 import { RunningTask } from './task.ts'
@@ -379,51 +378,25 @@ function outcomeOf(error: unknown): TaskOutcome {
   return { kind: 'broken', failure }
 }
 
-function send(message: FromExecutor): void {
-  if (process.connected) process.send?.(message)
-}
+const send: (message: FromExecutor) => void = tell
 
-async function start(): Promise<void> {
-  const parent = endWithParent()
-  redirectConsole(send)
-  // The supervisor decides when a worker stops; a terminal's Ctrl-C reaches every process of its group.
-  process.on('SIGINT', () => undefined)
-  process.on('SIGTERM', () => undefined)
-  // The first message is the set-up; what follows waits for it.
-  let executor: Promise<Executor> | undefined
-  process.on('message', (message: ToExecutor) => {
-    if (message.type === 'setup') {
-      parent.leaves(message.scratch)
-      executor = connectDeployment(message.url).then((deployment) => new Executor(message, deployment))
-      executor.then(() => send({ type: 'ready' }), fail)
-      return
+serveParent<ToExecutor, Executor>({
+  what: 'an executor',
+  open: async (setup) => new Executor(setup, await connectDeployment(setup.url)),
+  heard(executor, message) {
+    switch (message.type) {
+      case 'task':
+        void executor.run(message)
+        break
+      case 'abort':
+        executor.abort(message.entry)
+        break
+      case 'forget':
+        executor.forget(message.execution)
+        break
+      case 'unload':
+        executor.unload(message.realm)
+        break
     }
-    void executor?.then((ready) => {
-      switch (message.type) {
-        case 'task':
-          void ready.run(message)
-          break
-        case 'abort':
-          ready.abort(message.entry)
-          break
-        case 'forget':
-          ready.forget(message.execution)
-          break
-        case 'unload':
-          ready.unload(message.realm)
-          break
-        case 'close':
-          void ready.close().finally(() => process.exit(0))
-          break
-      }
-    }, fail)
-  })
-  process.on('disconnect', () => parent.gone())
-}
-
-function fail(error: unknown): void {
-  send({ type: 'log', level: 'error', text: `an executor could not start: ${String(error)}` })
-  process.exit(1)
-}
-
-void start()
+  },
+})

@@ -1,6 +1,5 @@
 // A host: a child process in which steps of chains run.
-import { redirectConsole } from '../../engine/executor/console.ts'
-import { endWithParent, type ParentWatch } from '../../engine/executor/parent-watch.ts'
+import { serveParent, tell } from '../../engine/executor/serve-parent.ts'
 import { connectDeployment } from '../../redis/connect.ts'
 import { PositionWriter } from '../position.ts'
 import type { FromHost, HostSetup, ToHost } from '../protocol.ts'
@@ -32,41 +31,14 @@ async function open(setup: HostSetup): Promise<Host> {
   }
 }
 
-function send(message: FromHost): void {
-  if (process.connected) process.send?.(message)
-}
+const send: (message: FromHost) => void = tell
 
-function start(): void {
-  const watch: ParentWatch = endWithParent()
-  redirectConsole((message) => {
-    if (message.type === 'log') send(message)
-  })
-  // The service decides when a host stops; a terminal's Ctrl-C reaches every process of its group.
-  process.on('SIGINT', () => undefined)
-  process.on('SIGTERM', () => undefined)
-  let host: Promise<Host> | undefined
-  process.on('message', (message: ToHost) => {
-    if (message.type === 'setup') {
-      watch.leaves(message.scratch)
-      host = open(message)
-      host.then(() => send({ type: 'ready' }), fail)
-      return
-    }
-    void host?.then((ready) => {
-      if (message.type === 'look') ready.runner.look(message.lane)
-      else void ready.close().finally(() => process.exit(0))
-    }, fail)
-  })
-  process.on('disconnect', () => watch.gone())
-  // Left by a trusted step, after its end: nobody waits for it any more.
-  process.on('unhandledRejection', (reason) => {
-    send({ type: 'log', level: 'warn', text: `a kernel left a rejected promise: ${String(reason)}` })
-  })
-}
-
-function fail(error: unknown): void {
-  send({ type: 'log', level: 'error', text: `a host of kernels could not start: ${String(error)}` })
-  process.exit(1)
-}
-
-start()
+serveParent<ToHost, Host>({
+  what: 'a host of kernels',
+  open,
+  heard: ({ runner }, { lane }) => runner.look(lane),
+})
+// Left by a trusted step, after its end: nobody waits for it any more.
+process.on('unhandledRejection', (reason) => {
+  send({ type: 'log', level: 'warn', text: `a kernel left a rejected promise: ${String(reason)}` })
+})

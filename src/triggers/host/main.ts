@@ -1,7 +1,6 @@
 // A host: a child process in which seats of triggers run. What they share: one connection, one copy of what shipped functions
 // know, and the fate of the process.
-import { redirectConsole } from '../../engine/executor/console.ts'
-import { endWithParent, type ParentWatch } from '../../engine/executor/parent-watch.ts'
+import { serveParent, tell } from '../../engine/executor/serve-parent.ts'
 import { LoadedRealms } from '../../engine/executor/realms.ts'
 import { failureOf } from '../../engine/failure.ts'
 import { connectDeployment } from '../../redis/connect.ts'
@@ -147,54 +146,25 @@ class Host {
   }
 }
 
-function send(message: FromHost): void {
-  if (process.connected) process.send?.(message)
-}
+const send: (message: FromHost) => void = tell
 
-function start(): void {
-  const watch: ParentWatch = endWithParent()
-  redirectConsole((message) => {
-    if (message.type === 'log') send(message)
-  })
-  // The service decides when a host stops; a terminal's Ctrl-C reaches every process of its group.
-  process.on('SIGINT', () => undefined)
-  process.on('SIGTERM', () => undefined)
-  let host: Promise<Host> | undefined
-  process.on('message', (message: ToHost) => {
-    if (message.type === 'setup') {
-      watch.leaves(message.scratch)
-      host = connectDeployment(message.url, { name: 'gearmill-trigger' }).then(
-        (deployment) => new Host(message, deployment),
-      )
-      host.then(() => send({ type: 'ready' }), fail)
-      return
+serveParent<ToHost, Host>({
+  what: 'a host of triggers',
+  open: async (setup) => new Host(setup, await connectDeployment(setup.url, { name: 'gearmill-trigger' })),
+  heard(host, message) {
+    switch (message.type) {
+      case 'start':
+        void host.start(message.id, message.order)
+        break
+      case 'stop':
+        host.stop(message.id)
+        break
+      case 'poke':
+        host.poke(message.name)
+        break
+      case 'unload':
+        host.unload(message.realm)
+        break
     }
-    void host?.then((ready) => {
-      switch (message.type) {
-        case 'start':
-          void ready.start(message.id, message.order)
-          break
-        case 'stop':
-          ready.stop(message.id)
-          break
-        case 'poke':
-          ready.poke(message.name)
-          break
-        case 'unload':
-          ready.unload(message.realm)
-          break
-        case 'close':
-          void ready.close().finally(() => process.exit(0))
-          break
-      }
-    }, fail)
-  })
-  process.on('disconnect', () => watch.gone())
-}
-
-function fail(error: unknown): void {
-  send({ type: 'log', level: 'error', text: `a host of triggers could not start: ${String(error)}` })
-  process.exit(1)
-}
-
-start()
+  },
+})
