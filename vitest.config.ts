@@ -14,7 +14,7 @@ export default defineConfig({
     teardownTimeout: 20_000,
     // A condition is waited for, however busy the machine is: no test says how fast something has to be.
     expect: { poll: { timeout: 30_000 } },
-    // Where nobody can look and type it again, a failure that does not come twice is shown as "(retry x1)".
-    retry: process.env.CI === undefined ? 0 : 1,
+    // Where nobody can look and type it again, a failure that does not come three times is shown as "(retry xN)".
+    retry: process.env.CI === undefined ? 0 : 2,
   },
 })
