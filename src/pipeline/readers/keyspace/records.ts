@@ -63,20 +63,29 @@ export class KeyRecords {
       const keys = keysOf(some)
       const values = await this.#strings.read(some)
       at += values.length
-      const batch = new Batch(this.#options.binary, this.#context.fail)
-      let none: Key[] | undefined
-      for (let i = 0; i < values.length; i++) {
-        const value = values[i] as StringValue
-        const key = keys[i] as Key
-        if (value === null) (none ??= []).push(key)
-        else batch.put(key, 'string', value)
-      }
-      yield batch.done()
+      const { batch, none } = this.#recordsOf(keys, values)
+      yield batch
       // Gone since they were scanned, or of another type.
-      if (none !== undefined && this.#options.type === undefined && !this.#strings.needsTypes) {
+      if (none.length > 0 && this.#options.type === undefined && !this.#strings.needsTypes) {
         yield* this.#collections((await this.#sorted(none)).others)
       }
     }
+  }
+
+  /** The strings that are there, and the keys that hold none. */
+  #recordsOf(
+    keys: readonly Key[],
+    values: readonly StringValue[],
+  ): { readonly batch: ReadBatch; readonly none: readonly Key[] } {
+    const batch = new Batch(this.#options.binary, this.#context.fail)
+    const none: Key[] = []
+    for (let i = 0; i < values.length; i++) {
+      const value = values[i] as StringValue
+      const key = keys[i] as Key
+      if (value === null) none.push(key)
+      else batch.put(key, 'string', value)
+    }
+    return { batch: batch.done(), none }
   }
 
   async #sorted(keys: readonly Key[]): Promise<{ readonly strings: readonly Key[]; readonly others: Collection[] }> {

@@ -1,6 +1,7 @@
 // The keys of one range of a server's keyspace, a SCAN call at a time.
 import type { Argument, Deployment } from '../../../redis/deployment.ts'
 import { BulkColumn } from '../../../redis/protocol/column.ts'
+import type { ScanRange } from '../../../redis/scan-order.ts'
 import { slotOf } from '../../../redis/slots.ts'
 import type { Place } from './parts.ts'
 import { RecentKeys } from './recent.ts'
@@ -56,15 +57,37 @@ export async function* scanned(
     cursor = page.cursor
     const others = last ? await behind(scan, range.boundary, cursor) : undefined
     const { keys } = page
-    const fresh: number[] = []
-    for (let i = 0; i < keys.length; i++) {
-      if (startsWith(keys, i, prefix)) continue
-      if (!range.ownsAll && !range.owns(keys.bytesOf(i))) continue
-      if (others?.has(nameOf(keys, i)) === true) continue
-      if (seen.add(keys, i)) fresh.push(i)
-    }
+    const fresh = freshIn(keys, { seen, prefix, range, others })
     if (fresh.length > 0) yield fresh.length === keys.length ? keys : keys.select(fresh)
   }
+}
+
+/**
+ * Which keys are the range's own and new. A function of its own: a loop in a generator that is compiled while it runs is
+ * compiled again and again, for longer than it takes to run.
+ */
+function freshIn(
+  keys: BulkColumn,
+  {
+    seen,
+    prefix,
+    range,
+    others,
+  }: {
+    readonly seen: RecentKeys
+    readonly prefix: Buffer
+    readonly range: ScanRange
+    readonly others: ReadonlySet<string> | undefined
+  },
+): number[] {
+  const fresh: number[] = []
+  for (let i = 0; i < keys.length; i++) {
+    if (startsWith(keys, i, prefix)) continue
+    if (!range.ownsAll && !range.owns(keys.bytesOf(i))) continue
+    if (others?.has(nameOf(keys, i)) === true) continue
+    if (seen.add(keys, i)) fresh.push(i)
+  }
+  return fresh
 }
 
 function startsWith({ bytes, starts, lengths }: BulkColumn, i: number, prefix: Buffer): boolean {
