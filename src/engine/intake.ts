@@ -41,7 +41,7 @@ export class Intake {
   readonly #loops: Promise<void>[] = []
   #dueTimer: NodeJS.Timeout | undefined
   #dueAt = 0
-  /** A read of tasks failed since the last one that did not. */
+  /** The server may have been away since the last read of tasks: one failed, or had another connection. */
   #wasCut = false
 
   constructor(options: IntakeOptions) {
@@ -80,6 +80,7 @@ export class Intake {
     const { deployment, lane, worker } = this.#options
     const { signal } = this.#stop
     let connection: BlockingConnection | undefined
+    let met = 1
     while (!signal.aborted) {
       try {
         connection ??= await deployment.blocking(lane.tasks)
@@ -90,7 +91,9 @@ export class Intake {
           { signal },
         )
         for (const entry of streamEntriesOf(reply)) this.#options.arrived({ ...entry, lane, deliveries: 1 })
-        if (this.#wasCut) await this.#takeOwn()
+        // Where all executors are busy nobody reads, and the loss of the connection meets no read.
+        if (this.#wasCut || connection.connections > met) await this.#takeOwn()
+        met = connection.connections
       } catch (error) {
         if (signal.aborted) break
         this.#wasCut = true

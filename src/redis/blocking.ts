@@ -18,6 +18,8 @@ export class OwnConnection implements BlockingConnection {
   readonly #settings: ClientSettings
   readonly #onClose: () => void
   #connection: Connection | undefined
+  #client: Connection['client']
+  #connections = 0
   #closed = false
 
   constructor(router: Router, slot: number, settings: ClientSettings, onClose: () => void) {
@@ -26,6 +28,10 @@ export class OwnConnection implements BlockingConnection {
     this.#settings = settings
     this.#onClose = onClose
     this.#connect()
+  }
+
+  get connections(): number {
+    return this.#connections
   }
 
   async command(args: readonly Argument[], options?: CallOptions): Promise<Reply> {
@@ -41,6 +47,10 @@ export class OwnConnection implements BlockingConnection {
       await this.#router.refreshQuietly()
       const label = connection?.label ?? 'the server'
       throw new ConnectError('CONNECT_LOST', `${label} is not there now`, { cause: connection?.lastError })
+    }
+    if (client !== this.#client) {
+      this.#client = client
+      this.#connections += 1
     }
     const reply = send(client, encode(args), options)
     try {

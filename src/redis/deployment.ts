@@ -39,6 +39,8 @@ export interface Topology {
 
 /** A connection of its own, for blocking reads: what waits on it delays nothing else. */
 export interface BlockingConnection {
+  /** How many connections its commands have met: one more means that the server may have been away between two of them. */
+  readonly connections: number
   command(args: readonly Argument[], options?: CallOptions): Promise<Reply>
   close(): Promise<void>
 }
