@@ -95,7 +95,12 @@ export class RealmWatch {
       })
       const keys = some.map(([realm]) => realmKey(namespace, realm))
       const kept = itemsOf(await deployment.call('realm_report', keys, [worker, reportTtlMs, 1, ...args]))
-      for (const [at, [realm]] of some.entries()) if (numberOf(kept[at]) === 0) gone(realm)
+      for (const [at, [realm]] of some.entries()) {
+        if (numberOf(kept[at]) !== 0) continue
+        // What its processes took is not for another realm of that name.
+        this.#peaks.delete(realm)
+        gone(realm)
+      }
     }
   }
 
