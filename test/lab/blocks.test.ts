@@ -64,7 +64,7 @@ it.each(['add', 'replace'] as const satisfies readonly How[])(
 it('a server that goes back to a checkpoint whose blocks are gone as well ends exact', async () => {
   const server = await startServer({ persistence: 'rdb', config: { save: '""' } })
   try {
-    mill = await openMill(server.url, { blocks: { dir: join(dir, 'back') }, leaseMs: 5000 })
+    mill = await openMill(server.url, { blocks: { dir: join(dir, 'back') }, leaseMs: 30_000 })
     const execution = await start(mill, 'add')
     await until(async () => (await execution.status()).stage === 1)
     await raw(server, 'SAVE')

@@ -86,7 +86,7 @@ describeTopologies('clients', (topology) => {
     const namespace = newNamespace()
     const fault = { at, signal: 'SIGSTOP', times: 1 }
     const url = await topology.url()
-    const { child, closed, said } = await startClient({ url, namespace, workers: 'local', how, leaseMs: 2000, fault })
+    const { child, closed, said } = await startClient({ url, namespace, workers: 'local', how, leaseMs: 4000, fault })
     child.kill('SIGKILL')
     await closed
     // The stopped one goes on where it was, for as long as it takes it to see that it is alone.
@@ -126,13 +126,13 @@ describeTopologies('clients', (topology) => {
 
 describe('outboxes', () => {
   it('are kept while executors are slow: a task may take longer than a lease', async () => {
-    const mill = await openMill((await standalone()).url, { leaseMs: 500 })
+    const mill = await openMill((await standalone()).url, { leaseMs: 2500 })
     // Effects come in slowly: the first chunk is written leases before the last.
     const items = Array.from({ length: 60 }, (_, i) => i)
     const written = await mill
       .from(items, { partitions: 1 })
       .map((n) => {
-        const end = Date.now() + 40
+        const end = Date.now() + 100
         while (Date.now() < end);
         return n
       })

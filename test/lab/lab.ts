@@ -8,6 +8,7 @@ import type { Fault } from '../../src/engine/protocol.ts'
 import type { MillOptions } from '../../src/mill/options.ts'
 import { raw, until } from '../fixtures/servers.ts'
 import type { PrivateServer } from '../../src/server/standalone.ts'
+import type { Gate } from './gate.ts'
 import { textColumn, type Tweets } from './tweets.ts'
 
 /** Executors run what is built; so do worker processes. */
@@ -34,6 +35,8 @@ export interface CountOptions {
   readonly how?: How
   /** Each file takes so many milliseconds at least. */
   readonly paceMs?: number
+  /** Files wait until it lets them through. */
+  readonly gate?: Gate
   readonly header?: boolean
   readonly encoding?: string
   readonly key?: string
@@ -41,7 +44,7 @@ export interface CountOptions {
 
 /** The pipeline of the lab: the text column, split at single spaces, counted into a sorted set. */
 export function wordCount(mill: Mill, tweets: Tweets, options: CountOptions = {}): PipelineSink {
-  const { how = 'add', paceMs, header = true, encoding = 'utf-8', key = 'counts' } = options
+  const { how = 'add', paceMs, gate, header = true, encoding = 'utf-8', key = 'counts' } = options
   const column = header ? 'text' : textColumn
   const { glob, splitBytes } = tweets
   const texts = mill.files(glob, { format: 'csv', column, header, encoding, splitBytes })
@@ -52,10 +55,22 @@ export function wordCount(mill: Mill, tweets: Tweets, options: CountOptions = {}
           await new Promise((resolve) => setTimeout(resolve, paceMs))
           return text
         })
-  const words = paced.split(' ')
+  const held = gate === undefined ? paced : paced.map(holdAt(gate.path))
+  const words = held.split(' ')
   // Every occurrence is an effect of its own: more than go along with a commit, so they take the outbox.
   if (how === 'words') return words.write((word) => ['ZINCRBY', key, '1', word])
   return words.countBy().toSortedSet(key, { mode: how })
+}
+
+/** Waits at the first row of a file, which names it, until the file at `path` lets it through. */
+function holdAt(path: string): (text: string) => Promise<string> {
+  return async (text) => {
+    const { readFile } = await import('node:fs/promises')
+    const file = /^mark(\d+)$/.exec(text)?.[1]
+    const mayPass = async (): Promise<boolean> => Number(await readFile(path, 'utf8')) > Number(file)
+    while (file !== undefined && !(await mayPass())) await new Promise((resolve) => setTimeout(resolve, 10))
+    return text
+  }
 }
 
 export async function countsIn(mill: Mill, key = 'counts'): Promise<Map<string, number>> {
@@ -95,7 +110,7 @@ export async function startWorkerProcess(
   namespace: string,
   options: WorkerOptions = {},
 ): Promise<WorkerProcess> {
-  const { executors = 1, leaseMs = 1000, fault } = options
+  const { executors = 1, leaseMs = 2500, fault } = options
   const faults = fault ? ['--fault', `${fault.at}:${fault.signal ?? 'SIGKILL'}:${fault.times ?? 1}`] : []
   const flags = ['--url', url, '--namespace', namespace, '--executors', executors, '--lease', leaseMs, ...faults]
   const child = spawn(process.execPath, [program, 'worker', ...flags.map(String)], {

@@ -16,7 +16,7 @@ describeTopologies('outboxes', (topology) => {
   it.each(['frozen', 'mid-apply', 'before-commit'] as const)(
     'lose and double nothing when appliers are killed (%s), with records of several slots, some of which fail',
     async (at) => {
-      mill = await openMill(await topology.url(), { fault: { at, times: 2 }, leaseMs: 2000 })
+      mill = await openMill(await topology.url(), { fault: { at, times: 2 } })
       await mill.redis.set('text', 'no hash')
       const pipeline = mill
         .from(

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Mill } from '../../src/index.ts'
 import { startServer, type PrivateServer } from '../../src/server/standalone.ts'
 import { raw, standalone, flush } from '../fixtures/servers.ts'
+import { newGate } from './gate.ts'
 import { endOf, expectExact, isAlive, newNamespace, openMill, startWorkerProcess, ways, wordCount } from './lab.ts'
 import { makeTweets, type Tweets } from './tweets.ts'
 
@@ -101,7 +102,9 @@ describe('atomic acknowledgement and effects', () => {
     // Few enough words a file to go along with its commit.
     await using small = await makeTweets({ files: 30, rows: 20 })
     const observed = await openMill(server.url)
-    const execution = await wordCount(observed, small, { how: 'words', paceMs: 20 }).start()
+    let open = 10
+    const gate = newGate(open)
+    const execution = await wordCount(observed, small, { how: 'words', paceMs: 20, gate }).start()
     const done = `${observed.config.namespace}:{gm0}:x:${execution.id}:done`
     const script = `local seen = {}
       for file = 0, ${small.files.length - 1} do
@@ -111,10 +114,13 @@ describe('atomic acknowledgement and effects', () => {
       return seen`
     const views = new Set<number>()
     for (let ended = false; !ended;) {
-      ended = (await execution.status()).ended !== undefined
+      const status = await execution.status()
+      ended = status.ended !== undefined
       const seen = (await raw(server, 'EVAL', script, 2, done, 'counts')) as number[]
       for (let i = 0; i < seen.length; i += 2) expect(seen[i]).toBe(seen[i + 1])
       views.add(seen.reduce((a, b) => a + b, 0))
+      // Seen when they are done: there are so many views at least.
+      if ((status.stages[0]?.done ?? 0) >= open) gate.open((open += 10))
     }
     expect(views.size).toBeGreaterThan(2)
     await expectExact(observed, small)

@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
 import { faultPoints } from '../../src/engine/protocol.ts'
 import type { Mill } from '../../src/index.ts'
 import { describeTopologies, flush, until } from '../fixtures/servers.ts'
+import { newGate } from './gate.ts'
 import { endOf, expectExact, newNamespace, openMill, startWorkerProcess, untilDone, wordCount } from './lab.ts'
 import { makeTweets, type Tweets } from './tweets.ts'
 
@@ -77,10 +78,12 @@ describeTopologies('executors and workers', (topology) => {
     const mill = await start({ workers: 'remote', namespace })
     await using first = await startWorkerProcess(url, namespace)
     await using second = await startWorkerProcess(url, namespace)
-    const execution = await wordCount(mill, tweets, { how: 'words', paceMs: 200 }).start()
+    const gate = newGate(4)
+    const execution = await wordCount(mill, tweets, { how: 'words', gate }).start()
     await untilDone(execution, 1)
     await using _last = await startWorkerProcess(url, namespace)
     await Promise.all([first.kill(), second.kill()])
+    gate.open()
     await execution.result()
     await expectExact(mill, tweets)
   })
