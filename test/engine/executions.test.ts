@@ -156,7 +156,9 @@ describeTopologies('executions', (topology) => {
   it('finds the record that never ends', async () => {
     const mill = await start()
     const handle = await mill.submit([{ kind: 'numbers', tasks: 2, records: 20, partitions: 1, bad: { 25: 'hang' } }], {
-      timeoutMs: 300,
+      timeoutMs: 1000,
+      // On a busy machine good records may take as long.
+      maxAttempts: 0,
     })
     expect(await handle.ended()).toMatchObject({ state: 'done', errors: 1 })
     expect(await failuresOf(handle)).toMatchObject([{ code: 'EXECUTION_TIMEOUT' }])
@@ -210,11 +212,11 @@ describeTopologies('executions', (topology) => {
 
   it('starts late where a delay is asked for', async () => {
     const mill = await start()
-    const handle = await mill.submit([{ kind: 'numbers', tasks: 1, records: 1, partitions: 1 }], { delayMs: 150 })
+    const handle = await mill.submit([{ kind: 'numbers', tasks: 1, records: 1, partitions: 1 }], { delayMs: 3000 })
     expect((await handle.status()).state).toBe('waiting')
     const { created } = await handle.status()
     expect(await handle.ended()).toMatchObject({ state: 'done' })
-    expect(((await handle.status()).ended ?? 0) - created).toBeGreaterThanOrEqual(150)
+    expect(((await handle.status()).ended ?? 0) - created).toBeGreaterThanOrEqual(3000)
   })
 
   it('takes the same id for the same execution', async () => {

@@ -54,7 +54,7 @@ export interface HarnessOptions {
 let runs = 0
 
 export async function harness(options: HarnessOptions): Promise<Harness> {
-  const { executors = 2, leaseMs = 2000, local = false } = options
+  const { executors = 2, leaseMs = 10_000, local = false } = options
   const namespace = `t${process.pid}.${runs++}`
   const group = local ? 'local-test' : 'remote'
   const deployment = await connectDeployment(options.url)

@@ -24,7 +24,7 @@ describe('records and captures', () => {
   const namespace = `cap${process.pid}`
   let mill: Mill
   beforeAll(async () => {
-    mill = await connect({ url: (await standalone()).url, namespace, executors: 1, leaseMs: 2000 })
+    mill = await connect({ url: (await standalone()).url, namespace, executors: 1 })
   })
   afterAll(async () => {
     await mill.close()
@@ -138,7 +138,7 @@ describe('a worker', () => {
       namespace,
       group: 'remote',
       executors: 1,
-      leaseMs: 2000,
+      leaseMs: 10_000,
       blocks: { kind: 'redis', ttlMs: 60_000 },
       modules: modules(),
       secret,

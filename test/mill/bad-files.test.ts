@@ -22,7 +22,7 @@ const binary = Uint8Array.from({ length: 5000 }, (_, i) => (i * 7919 + (i >> 3))
 
 let mill: Mill
 beforeAll(async () => {
-  mill = await connect({ url: (await standalone()).url, namespace, executors: 2, leaseMs: 2000 })
+  mill = await connect({ url: (await standalone()).url, namespace, executors: 2 })
 })
 afterAll(async () => {
   await mill.close()
@@ -81,8 +81,8 @@ describe('a path', () => {
   it('of a file that goes away after the start: its records are missing, others are not', async () => {
     const gone = file('gone.txt', '1\n2\n')
     const kept = file('kept.txt', '3\n4\n')
-    // A split for each file, and time enough between its start and its first task.
-    const execution = await mill.files([gone, kept], { splitBytes: 4 }).start({ delayMs: 500 })
+    // A split for each file, and time enough between its start and its first task, on a busy machine too.
+    const execution = await mill.files([gone, kept], { splitBytes: 4 }).start({ delayMs: 3000 })
     unlinkSync(gone)
     const error = await expectFailure<string>(execution.result(), 'EXECUTION_FAILED')
     expect(error.results).toEqual(['3', '4'])

@@ -20,7 +20,7 @@ describe.each(['standalone', 'cluster'] as const)('functions (%s)', (kind) => {
 
   beforeAll(async () => {
     const { url } = kind === 'standalone' ? await standalone() : await cluster()
-    mill = await connect({ url, namespace, executors: 2, leaseMs: 2000, logger })
+    mill = await connect({ url, namespace, executors: 2, logger })
   })
   afterAll(async () => {
     await mill.close()
@@ -71,38 +71,45 @@ describe.each(['standalone', 'cluster'] as const)('functions (%s)', (kind) => {
     expectCaller(errors[4], here, '.map(')
   })
 
+  // On a busy machine good records may take as long, once or twice: those attempts end no run here.
+  const impatient = { ...skip, timeoutMs: 1000, maxAttempts: 0 } as const
+
   it('never ends', async () => {
     const spinning = ten().map((n) => {
       while (n === 3);
       return n
     })
-    const error = await expectOnlyThree(await spinning.run({ ...skip, timeoutMs: 300 }), 'EXECUTION_TIMEOUT')
-    expect(error.message).toContain('300 ms')
+    const error = await expectOnlyThree(await spinning.run(impatient), 'EXECUTION_TIMEOUT')
+    expect(error.message).toContain('1000 ms')
   })
 
   it('returns a promise that never settles', async () => {
     const waiting = ten().map((n) => (n === 3 ? new Promise<number>(() => undefined) : n))
-    await expectOnlyThree(await waiting.run({ ...skip, timeoutMs: 300 }), 'EXECUTION_TIMEOUT')
+    await expectOnlyThree(await waiting.run(impatient), 'EXECUTION_TIMEOUT')
   })
 
   it('does not count the start of an executor as the time of a task', async () => {
+    const fresh = (): Promise<Mill> => connect({ ...mill.config, url: mill.config.url, executors: 1, logger })
+    const startMs = async (): Promise<number> => {
+      await using starting = await fresh()
+      const began = performance.now()
+      await (await starting.submit(() => 1)).result()
+      return performance.now() - began
+    }
     // Longer than the records take, shorter than a process needs to start: if starting counted, no attempt would do.
-    const slow = await connect({ ...mill.config, url: mill.config.url, executors: 1, leaseMs: 2000, logger })
-    expect(
-      await slow
-        .from([1, 2])
-        .map((n) => n)
-        .run({ timeoutMs: 250 }),
-    ).toEqual([1, 2])
-    await slow.close()
+    const timeoutMs = Math.ceil((await startMs()) / 2)
+    await using slow = await fresh()
+    const same = slow.from([1, 2]).map((n) => n)
+    expect(await same.run({ timeoutMs, maxAttempts: 0 })).toEqual([1, 2])
   })
 
+  // More than twice the limit, and no more: they are found when the machine has time to look.
   const eaters: [string, (n: number) => number][] = [
     [
       'heap',
       (n) => {
         const kept: unknown[] = []
-        while (n === 3) kept.push(new Array(100_000).fill(n))
+        while (n === 3) if (kept.length < 800) kept.push(new Array(100_000).fill(n))
         return n
       },
     ],
@@ -110,7 +117,7 @@ describe.each(['standalone', 'cluster'] as const)('functions (%s)', (kind) => {
       'Buffers',
       (n) => {
         const kept: unknown[] = []
-        while (n === 3) kept.push(Buffer.alloc(8 * 1024 * 1024, 1))
+        while (n === 3) if (kept.length < 80) kept.push(Buffer.alloc(8 * 1024 * 1024, 1))
         return n
       },
     ],
@@ -123,6 +130,7 @@ describe.each(['standalone', 'cluster'] as const)('functions (%s)', (kind) => {
         const { Memory } = (globalThis as unknown as { readonly WebAssembly: Memories }).WebAssembly
         const kept: unknown[] = []
         while (n === 3) {
+          if (kept.length === 80) continue
           const memory = new Memory({ initial: 128 })
           new Uint8Array(memory.buffer).fill(1)
           kept.push(memory)
@@ -187,11 +195,11 @@ describe.each(['standalone', 'cluster'] as const)('functions (%s)', (kind) => {
 
   it('throws in a timer after its task has ended: said, and no other record pays', async () => {
     const later = ten().map((n) => {
-      if (n === 3) setTimeout(() => void Promise.reject(new Error('too late to tell')), 400)
+      if (n === 3) setTimeout(() => void Promise.reject(new Error('too late to tell')), 3000)
       return n
     })
     expect(await later.run()).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
-    await expect.poll(() => said.join('\n'), { timeout: 10_000 }).toContain('too late to tell')
+    await expect.poll(() => said.join('\n')).toContain('too late to tell')
     expect(
       await ten()
         .map((n) => n)
@@ -204,7 +212,7 @@ describe.each(['standalone', 'cluster'] as const)('functions (%s)', (kind) => {
     const error = await expectFailure(died.result(), 'EXECUTION_FAILED')
     expect(error.errors).toMatchObject([{ code: 'EXECUTION_CRASHED' }])
     expectCaller(error.errors[0], here, 'await mill.submit(')
-    const never = await mill.submitWith({ timeoutMs: 200 }, () => new Promise(() => undefined))
+    const never = await mill.submitWith({ timeoutMs: 1000, maxAttempts: 0 }, () => new Promise(() => undefined))
     const late = await expectFailure(never.result(), 'EXECUTION_FAILED')
     expect(late.errors).toMatchObject([{ code: 'EXECUTION_TIMEOUT' }])
   })

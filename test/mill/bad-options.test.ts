@@ -9,7 +9,7 @@ const here = import.meta.url
 const namespace = `badoptions${process.pid}`
 let mill: Mill
 beforeAll(async () => {
-  mill = await connect({ url: (await standalone()).url, namespace, executors: 2, leaseMs: 2000 })
+  mill = await connect({ url: (await standalone()).url, namespace, executors: 2 })
 })
 afterAll(async () => {
   await mill.close()
@@ -176,7 +176,7 @@ describe('a signal', () => {
 
 describe('a mill that was closed', () => {
   it('refuses everything, and closes again without harm', async () => {
-    const closed = await connect({ url: (await standalone()).url, namespace, executors: 1, leaseMs: 2000 })
+    const closed = await connect({ url: (await standalone()).url, namespace, executors: 1 })
     const running = closed
       .from([1])
       .map(() => new Promise<number>(() => undefined))

@@ -1,6 +1,9 @@
 // Servers that are not there, refuse, are full, go away for good or come back empty.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
-import { describe, expect, it } from 'vitest'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { silent } from '../../src/engine/logger.ts'
 import { connect, type Mill, type MillOptions } from '../../src/index.ts'
 import type { Execution } from '../../src/pipeline/execution.ts'
@@ -8,18 +11,27 @@ import { startServer, type PrivateServer } from '../../src/server/standalone.ts'
 import { raw, until } from '../fixtures/servers.ts'
 import { expectFailure, expectNothingLeft, expectRefusal } from './bad-input.ts'
 
+const leaseMs = 5000
 const open = (server: PrivateServer, options: MillOptions = {}): Promise<Mill> =>
-  connect({ url: server.url, executors: 1, leaseMs: 1000, logger: silent, ...options })
+  connect({ url: server.url, executors: 1, leaseMs, logger: silent, ...options })
 
-/** Six tasks of a tenth of a second each. */
-const six = (mill: Mill, timeoutMs = 60_000): Promise<Execution<number>> =>
-  mill
+/** Six tasks; all but the first wait until `release` is called. */
+async function six(mill: Mill, timeoutMs = 60_000): Promise<{ execution: Execution<number>; release: () => void }> {
+  const folder = mkdtempSync(join(tmpdir(), 'gearmill-hold-'))
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  const hold = join(folder, 'hold')
+  writeFileSync(hold, '')
+  const execution = await mill
     .from([1, 2, 3, 4, 5, 6], { partitions: 6 })
-    .map(async (n) => {
-      await new Promise((resolve) => setTimeout(resolve, 100))
+    .with({ hold })
+    .map(async (n, values) => {
+      const { existsSync } = await import('node:fs')
+      while (n > 1 && existsSync(values.hold)) await new Promise((resolve) => setTimeout(resolve, 10))
       return n
     })
     .start({ timeoutMs })
+  return { execution, release: () => rmSync(hold) }
+}
 
 const committed = async (execution: Execution<unknown>): Promise<number> =>
   (await execution.status()).stages.reduce((sum, { done }) => sum + done, 0)
@@ -102,13 +114,15 @@ describe('a server without room', () => {
   it('in the middle: work waits, at nobody’s expense, and goes on when there is room', async () => {
     await using server = await startServer({ config: { 'maxmemory-policy': 'noeviction' } })
     const mill = await open(server)
-    const execution = await six(mill)
-    await until(async () => (await committed(execution)) > 1)
+    const { execution, release } = await six(mill)
+    await until(async () => (await committed(execution)) > 0)
     await raw(server, 'CONFIG', 'SET', 'maxmemory', '1mb')
+    release()
     const refused = async (): Promise<number> =>
       Number(/errorstat_OOM:count=(\d+)/.exec(String(await raw(server, 'INFO', 'errorstats')))?.[1] ?? 0)
     // Longer than a lease, within which the keys of local work would expire.
-    await until(async () => (await refused()) > 6)
+    const since = Date.now()
+    await until(async () => (await refused()) > 6 && Date.now() - since > leaseMs)
     expect((await execution.status()).state).toBe('running')
     await raw(server, 'CONFIG', 'SET', 'maxmemory', '0')
     expect(await execution.result()).toEqual([1, 2, 3, 4, 5, 6])
@@ -120,11 +134,12 @@ describe('a server without room', () => {
   it('for good: the run ends when a task has waited as long as it may take', async () => {
     await using server = await startServer({ config: { 'maxmemory-policy': 'noeviction' } })
     const mill = await open(server)
-    const execution = await six(mill, 1500)
-    await until(async () => (await committed(execution)) > 1)
+    const { execution, release } = await six(mill, 3000)
+    await until(async () => (await committed(execution)) > 0)
     await raw(server, 'CONFIG', 'SET', 'maxmemory', '1mb')
+    release()
     const error = await expectFailure(execution.result(), 'CONNECT_OOM')
-    expect(error.message).toContain('1500 ms')
+    expect(error.message).toContain('3000 ms')
     await mill.close()
     await expectNothingLeft([server], 'gm')
   })
@@ -134,10 +149,11 @@ describe('a server that goes away during a run', () => {
   it('and comes back empty: the execution is lost, and says so', async () => {
     const server = await startServer()
     const mill = await open(server)
-    const execution = await six(mill)
+    const { execution, release } = await six(mill)
     await until(async () => (await committed(execution)) > 0)
     await server.kill()
     await using empty = await startServer({ port: server.port })
+    release()
     const error = await expectFailure(execution.result(), 'EXECUTION_LOST')
     expect(error.message).toContain(execution.id)
     // The mill serves on, on the new server.
@@ -150,9 +166,10 @@ describe('a server that goes away during a run', () => {
   it('and loses all keys', async () => {
     await using server = await startServer()
     await using mill = await open(server)
-    const execution = await six(mill)
+    const { execution, release } = await six(mill)
     await until(async () => (await committed(execution)) > 0)
     await raw(server, 'FLUSHALL')
+    release()
     await expectFailure(execution.result(), 'EXECUTION_LOST')
     expect(await (await mill.submit(() => 7)).result()).toBe(7)
   })
@@ -163,10 +180,11 @@ describe('a server that goes away during a run', () => {
     async () => {
       const server = await startServer()
       const mill = await open(server)
-      const execution = await six(mill)
+      const { execution, release } = await six(mill)
       await until(async () => (await committed(execution)) > 0)
       const pids = mill.executors.pids
       await server.stop()
+      release()
       const error = await expectRefusal(execution.result(), 'CONNECT_LOST')
       expect(error.message).toContain(String(server.port))
       expect(error.retryable).toBe(true)

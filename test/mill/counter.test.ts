@@ -25,7 +25,6 @@ describeTopologies('counters', (topology) => {
       url: await topology.url(),
       executors: 2,
       namespace,
-      leaseMs: 1000,
       logger: silent,
       ...(fault && { fault }),
     })

@@ -81,8 +81,10 @@ describeTopologies('realms', (topology) => {
     await get.remove()
     // Nobody keeps it any more: it begins anew.
     const again = mill.realm('kept')
-    await until(async () => (await again.stats()).executors === 0)
-    expect(await again.stats()).toMatchObject({ references: 1, executors: 0, memory: { now: 0, peak: 0 } })
+    expect(await again.stats()).toMatchObject({ references: 1 })
+    const anew = await again.command('anew', () => value).register()
+    expect(await anew.call()).toBe('')
+    await anew.remove()
   })
 
   it('are unloaded when they are closed and nothing runs in them', async () => {
@@ -102,10 +104,9 @@ describeTopologies('realms', (topology) => {
     const realm = mill.realm('counted')
     expect(await realm.stats()).toEqual({ executors: 0, references: 1, memory: { now: 0, peak: 0 } })
     const running = await realm.submit(() => new Promise<void>(() => undefined))
-    await until(async () => (await realm.stats()).executors === 1)
-    const { references, memory } = await realm.stats()
-    expect(references).toBe(2)
-    expect(memory.now).toBeGreaterThan(10 * mib)
+    await until(async () => (await realm.stats()).memory.now > 10 * mib)
+    const { executors, references, memory } = await realm.stats()
+    expect([executors, references]).toEqual([1, 2])
     expect(memory.peak).toBeGreaterThanOrEqual(memory.now)
     await running.abort()
     await expect(running.result()).rejects.toMatchObject({ code: 'EXECUTION_ABORTED' })
@@ -125,7 +126,8 @@ describeTopologies('realms', (topology) => {
       .map((n) => {
         const held: Buffer[] = []
         const mebibyte = 1024 * 1024
-        while (n === 2) held.push(Buffer.alloc(mebibyte, 1))
+        // More than twice the limit, and no more: that is found when the machine has time to look.
+        while (n === 2) if (held.length < 600) held.push(Buffer.alloc(mebibyte, 1))
         return [n, process.pid] as const
       })
       .run({ onError: 'skip' })
@@ -134,8 +136,8 @@ describeTopologies('realms', (topology) => {
     expect(await pid(mill)).toBe(others)
     expect(results[0]?.[1]).not.toBe(own)
     await until(async () => (await realm.stats()).memory.peak > 256 * mib)
-    const { memory } = await realm.stats()
-    expect(memory.now).toBeLessThan(256 * mib)
+    // What is there now is said in the next report: that of the executor which took the other's place.
+    await until(async () => (await realm.stats()).memory.now < 256 * mib)
     // Another handle of any client finds them; one that asks for others is refused.
     expect(await pid(mill.realm('isolated'))).toBe(await pid(realm))
     expect(() => mill.realm('isolated', { isolate: { memoryMb: 512 } })).toThrow('256')
@@ -147,13 +149,17 @@ describeTopologies('realms', (topology) => {
     const realm = mill.realm('apart', { isolate: { memoryMb: 512 } })
     const inside = await realm.command('inside', () => process.pid).register()
     const outside = await mill.command('outside', () => process.pid).register()
-    expect(await inside.call()).not.toBe(await outside.call())
+    const host = await inside.call()
+    expect(host).not.toBe(await outside.call())
     expect(await realm.stats()).toMatchObject({ executors: 1, references: 2 })
-    const pids = mill.executors.pids.length
+    expect(mill.executors.pids).toContain(host)
     await inside.remove()
     await realm.close()
-    await until(() => mill.executors.pids.length < pids)
+    await until(() => !mill.executors.pids.includes(host))
     await outside.remove()
+    // Nothing of it is counted for another of its name.
+    const again = mill.realm('apart')
+    expect(await again.stats()).toEqual({ executors: 0, references: 1, memory: { now: 0, peak: 0 } })
   })
 
   it('refuse names and options that mean nothing', async () => {
