@@ -1,6 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { connectDeployment } from '../../src/redis/connect.ts'
-import { freePorts } from '../../src/server/ports.ts'
 import { startServer } from '../../src/server/standalone.ts'
 import { startSentinel } from '../fixtures/sentinel.ts'
 import { raw, until } from '../fixtures/servers.ts'
@@ -14,8 +13,8 @@ test('the primary that the Sentinels name is found, and followed through a failo
   await until(async () => String(await raw(replica, 'INFO', 'replication')).includes('master_link_status:up'))
   const sentinel = await startSentinel('main', primary, 'data')
   onTestFinished(() => sentinel.stop())
-  const [nobody] = await freePorts(1)
-  const hosts = `127.0.0.1:${nobody},127.0.0.1:${sentinel.port}`
+  // Nobody is at the first address.
+  const hosts = `127.0.0.1:1,127.0.0.1:${sentinel.port}`
   const deployment = await connectDeployment(`redis+sentinel://:data@${hosts}/main`)
   onTestFinished(() => deployment.close())
   expect(deployment.topology.shards).toMatchObject([{ port: primary.port }])

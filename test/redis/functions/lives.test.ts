@@ -137,8 +137,8 @@ it('drop: forgets what means nothing any more, and only that', async () => {
 it('keep: renews keys, outboxes and markers, and names the temporary keys that lie elsewhere', async () => {
   const x = await lane.submit('kept', [1], { leaseMs: 60_000 })
   const [entry = ''] = await lane.read('a')
-  await lane.call('box', [x, lane.keys.tasks, `${x}:o:0.0.1`], entry, '0.0', '1', 1000, 'f', 'v')
-  await lane.command('SET', `${x}:m:0.0`, 'marker', 'PX', 1000)
+  await lane.call('box', [x, lane.keys.tasks, `${x}:o:0.0.1`], entry, '0.0', '1', 30_000, 'f', 'v')
+  await lane.command('SET', `${x}:m:0.0`, 'marker', 'PX', 30_000)
   expect(await lane.call('note', [x], 'elsewhere:{t}', 60_000)).toBe(1)
   expect(await lane.call('keep', [x, `${x}:k`, 'missing'], 90_000)).toEqual(['elsewhere:{t}'])
   for (const key of [x, `${x}:k`, `${x}:o:0.0.1`, `${x}:m:0.0`]) {
