@@ -59,8 +59,10 @@ const startTimeoutMs = 60_000
 const stopTimeoutMs = 10_000
 /** How long to wait for one answer while starting. */
 const answerTimeoutMs = 1000
-/** How long to wait for a server of a process that has just died: its watchdog is stopping it. */
-const takeoverTimeoutMs = 3000
+/** How long to wait for a server whose process has just died: its watchdog has it save its data, and ends it. */
+const takeoverTimeoutMs = stopTimeoutMs + 5000
+/** How long to wait for a server of a process that lives, which may be stopping it. */
+const handOverTimeoutMs = 3000
 
 /**
  * Starts a private server and waits until it answers. It dies with this process, even when that is killed.
@@ -189,7 +191,7 @@ class ServerProcess implements PrivateServer {
       void exited.then(() => forgetServer(pid))
       await writeFile(
         join(this.dir, 'server.json'),
-        JSON.stringify({ pid, port: this.port, socket: this.socket ?? '' }),
+        JSON.stringify({ pid, owner: process.pid, port: this.port, socket: this.socket ?? '' }),
       )
     }
     try {
@@ -283,14 +285,14 @@ async function identify(address: WireAddress, password?: string, ended?: Promise
 
 /** Two servers on one directory would destroy the data: one that is still there is waited for, then refused. */
 async function awaitDirectoryFree(dir: string, password?: string): Promise<void> {
-  let previous: { pid: number; port: number; socket: string }
+  let previous: { pid: number; owner?: number; port: number; socket: string }
   try {
     previous = JSON.parse(await readFile(join(dir, 'server.json'), 'utf8'))
   } catch {
     return
   }
   const address = previous.socket === '' ? { port: previous.port } : { path: previous.socket }
-  const deadline = performance.now() + takeoverTimeoutMs
+  const deadline = performance.now() + (isAlive(previous.owner) ? handOverTimeoutMs : takeoverTimeoutMs)
   while ((await identify(address, password)).pid === previous.pid && previous.pid > 0) {
     if (performance.now() > deadline) {
       throw new ServerError('SERVER_START', `the directory ${dir} is in use by the server with pid ${previous.pid}`, {
@@ -298,6 +300,15 @@ async function awaitDirectoryFree(dir: string, password?: string): Promise<void>
       })
     }
     await delay(20)
+  }
+}
+
+function isAlive(pid: number | undefined): boolean {
+  if (pid === undefined) return false
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }
 
