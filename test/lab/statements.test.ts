@@ -85,7 +85,7 @@ describe('streams and groups', () => {
     expect(await endOf(client, execution.id)).toBe('done')
     await expectExact(client, tweets, 'pending')
     idle.child.kill('SIGTERM')
-    await expect.poll(() => isAlive(idle.pid), { timeout: 20_000 }).toBe(false)
+    await expect.poll(() => isAlive(idle.pid)).toBe(false)
     await client.executions.remove(execution.id)
     await client.close()
   })
