@@ -49,8 +49,9 @@ export const keys = defineReader({
     const [place] = places
     if (place !== undefined) context.task.count({ shard: place.shard })
     const batches = async function* (): AsyncGenerator<ReadBatch> {
+      const wanted = { pattern: options.pattern, type: () => records.scanType }
       for (const place of places) {
-        for await (const found of scanned(deployment, place, options, `${namespace}:{`)) yield* records.of(found)
+        for await (const found of scanned(deployment, place, wanted, `${namespace}:{`)) yield* records.of(found)
       }
     }
     yield* ahead(batches())

@@ -36,6 +36,12 @@ export class KeyRecords {
     this.#strings = new StringReader(deployment, large, options.binary)
   }
 
+  /** The type that a scan has to filter by. */
+  get scanType(): ValueType | undefined {
+    const { type, values } = this.#options
+    return type === 'string' && values && !this.#strings.wantsTypes ? undefined : type
+  }
+
   async *of(keys: BulkColumn): AsyncGenerator<ReadBatch> {
     const { type, values } = this.#options
     if (!values) {

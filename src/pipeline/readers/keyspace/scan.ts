@@ -11,7 +11,8 @@ export type Key = string | Buffer
 
 export interface ScanOptions {
   readonly pattern: string
-  readonly type?: string | undefined
+  /** The type to ask for, if any; asked before each call. */
+  readonly type: () => string | undefined
 }
 
 interface Page {
@@ -36,11 +37,10 @@ export async function* scanned(
 ): AsyncGenerator<BulkColumn> {
   const seen = new RecentKeys()
   const prefix = Buffer.from(ownPrefix)
-  const filters: readonly Argument[] = [
-    ...(pattern === '*' ? [] : ['MATCH', pattern]),
-    ...(type === undefined ? [] : ['TYPE', type]),
-  ]
+  const match: readonly Argument[] = pattern === '*' ? [] : ['MATCH', pattern]
   const scan = async (cursor: string): Promise<Page> => {
+    const wanted = type()
+    const filters = wanted === undefined ? match : [...match, 'TYPE', wanted]
     const reply = await deployment.columns({ shard }, ['SCAN', cursor, 'COUNT', scanCount, ...filters])
     const [next, keys] = Array.isArray(reply) ? reply : []
     return { cursor: typeof next === 'string' ? next : '0', keys: keys instanceof BulkColumn ? keys : none }

@@ -21,12 +21,16 @@ const firstTogether = 128
 /** The start of a string that may be large. */
 const startBytes = 16 * 1024
 const partBytes = 1024 * 1024
+/** Where one of so many keys is no string, it is cheaper to ask for the type first. */
+const mostOthers = 8
 /** Values that are read in parts are kept together up to so many bytes. */
 const largeTogether = 8 * 1024 * 1024
 
 export class StringReader {
   /** How many keys to ask for at once. */
   together = firstTogether
+  #asked = 0
+  #missing = 0
   readonly #deployment: Deployment
   readonly #large: boolean
   readonly #binary: boolean
@@ -40,6 +44,11 @@ export class StringReader {
   /** Where it is true, keys of other types must not be asked for. */
   get needsTypes(): boolean {
     return this.#large
+  }
+
+  /** Whether a scan for strings finds them sooner by their type than by MGET, which gives no value for what is no string. */
+  get wantsTypes(): boolean {
+    return this.#large || this.#missing * mostOthers > this.#asked
   }
 
   /** Values of the first keys, of all unless they are large. */
@@ -68,6 +77,8 @@ export class StringReader {
     const reply = await this.#deployment.columns({ key: keys.bytesOf(0) }, ['MGET'], keys)
     if (!(reply instanceof BulkColumn)) throw new ConnectError('CONNECT_REPLY', 'MGET was answered with no list')
     const found = reply.items()
+    this.#asked += found.length
+    for (const item of found) if (item === null) this.#missing++
     if (!this.#binary && !found.some((item) => typeof item === 'object' && item !== null)) {
       return { values: found, bytes: reply.bytes.length }
     }

@@ -32,6 +32,23 @@ async function readAll(
   return { records, failures }
 }
 
+/** A deployment that does some things otherwise. */
+function but(real: Deployment, changes: Partial<Deployment>): Deployment {
+  return {
+    url: real.url,
+    topology: real.topology,
+    refresh: () => real.refresh(),
+    slotOf: (key) => real.slotOf(key),
+    onShard: (...args) => real.onShard(...args),
+    columns: (...args) => real.columns(...args),
+    call: (...args) => real.call(...args),
+    blocking: (key) => real.blocking(key),
+    close: () => real.close(),
+    command: (...args) => real.command(...args),
+    ...changes,
+  }
+}
+
 const asLarge = (plan: { shards: { large: boolean }[] }): unknown => ({
   ...plan,
   shards: plan.shards.map((shard) => ({ ...shard, large: true })),
@@ -93,6 +110,27 @@ describeTopologies('values of keys', (topology) => {
     expect([...records.keys()]).toEqual(['zset'])
   })
 
+  it('are asked for by type where few are of it', async () => {
+    const asked = new Set<string>()
+    const watched = but(deployment, {
+      columns: (where, args, behind) => {
+        asked.add(args[0] === 'SCAN' ? `SCAN${args.includes('TYPE') ? ' TYPE' : ''}` : String(args[0]))
+        return deployment.columns(where, args, behind)
+      },
+    })
+    const others = Array.from({ length: 6000 }, (_, i) => `other:${i}`)
+    await Promise.all(others.map((key) => deployment.command(key, ['SADD', key, 'x'])))
+    try {
+      const { records } = await readAll(watched, { type: 'string' })
+      expect([...records.keys()].sort()).toEqual(
+        [...expected.keys()].filter((key) => typeof expected.get(key) === 'string').sort(),
+      )
+      expect(asked).toEqual(new Set(['SCAN', 'MGET', 'SCAN TYPE']))
+    } finally {
+      await Promise.all(others.map((key) => deployment.command(key, ['DEL', key])))
+    }
+  })
+
   it('fail where they are no text, and are bytes where those are asked for', async () => {
     const odd = Buffer.from([0x61, 0xff])
     await deployment.command(odd, ['SET', odd, 'text'])
@@ -127,19 +165,10 @@ describe('types of modules', () => {
     await using server = await startServer()
     const real = await connectDeployment(server.url)
     // A server without modules, but for what it says of two keys.
-    const deployment: Deployment = {
-      url: real.url,
-      topology: real.topology,
-      refresh: () => real.refresh(),
-      slotOf: (key) => real.slotOf(key),
-      onShard: (...args) => real.onShard(...args),
-      columns: (...args) => real.columns(...args),
-      call: (...args) => real.call(...args),
-      blocking: (key) => real.blocking(key),
-      close: () => real.close(),
+    const deployment = but(real, {
       command: async (key, args, options) =>
         args[0] === 'TYPE' && String(key).startsWith('json') ? 'ReJSON-RL' : real.command(key, args, options),
-    }
+    })
     try {
       for (const key of ['json:1', 'json:2', 'list']) await real.command(key, ['RPUSH', key, 'x'])
       await real.command('text', ['SET', 'text', 'x'])
