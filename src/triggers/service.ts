@@ -130,12 +130,13 @@ export class TriggerService {
           signal,
         })
         const entries = streamEntriesOf(reply)
-        for (const { id, fields } of entries) {
-          last = id
-          const name = fields.get('n') ?? ''
+        if (entries.length === 0) continue
+        last = entries.at(-1)?.id ?? last
+        // A seat of an earlier revision is told to stop before anything is replayed: that is for the new one.
+        await this.#look()
+        for (const name of new Set(entries.map(({ fields }) => fields.get('n') ?? ''))) {
           for (const host of this.#hosts) if (name !== '') host.send({ type: 'poke', name })
         }
-        if (entries.length > 0) await this.#look()
       } catch {
         if (signal.aborted) break
         await pause(retryMs, signal)

@@ -8,7 +8,7 @@ const logger = { debug() {}, info() {}, warn() {}, error() {} }
 
 it('has every effect of a stream once over kill -9 and a restart from AOF', { timeout: 120_000 }, async () => {
   await using server = await startServer({ persistence: 'aof', config: { appendfsync: 'always' } })
-  await using mill = await connect({ url: server.url, executors: 1, leaseMs: 1000, logger })
+  await using mill = await connect({ url: server.url, executors: 1, logger })
   const trigger = await mill
     .stream('s')
     .write((entry) => ['HINCRBY', 'times', entry.value.n ?? '', 1])
@@ -28,7 +28,7 @@ it(
   { timeout: 120_000 },
   async () => {
     await using server = await startServer({ persistence: 'aof', config: { appendfsync: 'always' } })
-    await using mill = await connect({ url: server.url, executors: 1, leaseMs: 1000, logger })
+    await using mill = await connect({ url: server.url, executors: 1, logger })
     await mill
       .keyEvents('k:*', { rescan: true })
       .write((event) => ['RPUSH', 'seen', JSON.stringify(event)])
