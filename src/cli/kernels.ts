@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import { Argument, Command } from 'commander'
 import type { Chain, TraceEntry } from '../kernels/chain.ts'
 import type { Kernel, Kernels } from '../kernels/kernels.ts'
-import type { KernelOptions } from '../kernels/options.ts'
+import type { KernelOptions } from '../kernels/store.ts'
 import { connect } from '../mill.ts'
 import {
   configOf,

@@ -49,10 +49,10 @@ interface DtypeFacts {
 const none = (): Uint8Array => new Uint8Array()
 const bytes = (length: number): Uint8Array => new Uint8Array(length)
 const shorts = (length: number): Uint16Array => new Uint16Array(length)
-const any = [-Infinity, Infinity] as const
+const unbounded = [-Infinity, Infinity] as const
 
 export const dtypes: { readonly [D in Dtype]: DtypeFacts } = {
-  float32: { onnx: 1, npy: 'f4', per: 1, range: any, make: (length) => new Float32Array(length) },
+  float32: { onnx: 1, npy: 'f4', per: 1, range: unbounded, make: (length) => new Float32Array(length) },
   uint8: { onnx: 2, npy: 'u1', per: 1, range: [0, 255], make: bytes },
   int8: { onnx: 3, npy: 'i1', per: 1, range: [-128, 127], make: (length) => new Int8Array(length) },
   uint16: { onnx: 4, npy: 'u2', per: 1, range: [0, 65_535], make: shorts },
@@ -61,13 +61,13 @@ export const dtypes: { readonly [D in Dtype]: DtypeFacts } = {
   int64: { onnx: 7, npy: 'i8', per: 1, range: [-(2n ** 63n), 2n ** 63n - 1n], make: (n) => new BigInt64Array(n) },
   string: { onnx: 8, per: 1, make: none },
   bool: { onnx: 9, npy: 'b1', per: 1, range: [0, 1], make: bytes },
-  float16: { onnx: 10, npy: 'f2', per: 1, range: any, make: shorts },
-  float64: { onnx: 11, npy: 'f8', per: 1, range: any, make: (length) => new Float64Array(length) },
+  float16: { onnx: 10, npy: 'f2', per: 1, range: unbounded, make: shorts },
+  float64: { onnx: 11, npy: 'f8', per: 1, range: unbounded, make: (length) => new Float64Array(length) },
   uint32: { onnx: 12, npy: 'u4', per: 1, range: [0, 2 ** 32 - 1], make: (length) => new Uint32Array(length) },
   uint64: { onnx: 13, npy: 'u8', per: 1, range: [0n, 2n ** 64n - 1n], make: (n) => new BigUint64Array(n) },
-  complex64: { onnx: 14, npy: 'c8', per: 2, range: any, make: (length) => new Float32Array(length) },
-  complex128: { onnx: 15, npy: 'c16', per: 2, range: any, make: (length) => new Float64Array(length) },
-  bfloat16: { onnx: 16, npy: 'u2', per: 1, range: any, make: shorts },
+  complex64: { onnx: 14, npy: 'c8', per: 2, range: unbounded, make: (length) => new Float32Array(length) },
+  complex128: { onnx: 15, npy: 'c16', per: 2, range: unbounded, make: (length) => new Float64Array(length) },
+  bfloat16: { onnx: 16, npy: 'u2', per: 1, range: unbounded, make: shorts },
   float8e4m3fn: { onnx: 17, npy: 'u1', per: 1, make: bytes },
   float8e4m3fnuz: { onnx: 18, npy: 'u1', per: 1, make: bytes },
   float8e5m2: { onnx: 19, npy: 'u1', per: 1, make: bytes },

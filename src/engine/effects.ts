@@ -1,4 +1,5 @@
 // Which commands may be effects, and which keys they touch. Asked of the server once per command name.
+import { decodeNetstrings, encodeNetstrings } from '../codec/netstrings.ts'
 import { RecordError } from '../errors.ts'
 import type { Argument, Deployment } from '../redis/deployment.ts'
 import { itemsOf, numberOf, textOf } from '../redis/replies.ts'
@@ -121,13 +122,7 @@ export interface Letter {
 }
 
 export function decodeLetter(bytes: Buffer): Letter {
-  const parts: Buffer[] = []
-  for (let at = 0; at < bytes.length;) {
-    const colon = bytes.indexOf(0x3a, at)
-    const length = Number(bytes.toString('latin1', at, colon))
-    parts.push(bytes.subarray(colon + 1, colon + 1 + length))
-    at = colon + 1 + length
-  }
+  const parts = decodeNetstrings(bytes)
   const commands: Buffer[][] = []
   for (let i = 1; i < parts.length;) {
     const count = Number((parts[i] as Buffer).toString('latin1'))
@@ -138,14 +133,6 @@ export function decodeLetter(bytes: Buffer): Letter {
 }
 
 export function encodeLetter(letter: Letter): Buffer {
-  const parts: Buffer[] = []
-  const add = (bytes: Buffer): void => {
-    parts.push(Buffer.from(`${bytes.length}:`, 'latin1'), bytes)
-  }
-  add(Buffer.from(letter.reason))
-  for (const command of letter.commands) {
-    add(Buffer.from(String(command.length)))
-    for (const argument of command) add(argument)
-  }
-  return Buffer.concat(parts)
+  const commands = letter.commands.flatMap((command) => [Buffer.from(String(command.length)), ...command])
+  return encodeNetstrings([Buffer.from(letter.reason), ...commands])
 }

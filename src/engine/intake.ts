@@ -28,9 +28,9 @@ export interface IntakeOptions {
   readonly held: () => readonly string[]
   /** Entries that this worker lost to another one. */
   readonly lost: (entries: readonly string[]) => void
-  /** What the worker says of itself. */
   /** It runs scripts of anybody. */
   readonly allowScripts: boolean
+  /** What the worker says of itself. */
   readonly describe: () => { readonly executors: number; readonly text: string }
   readonly trouble: (what: string, error: unknown) => void
 }

@@ -42,6 +42,14 @@ export interface WorkerOptions {
   readonly events?: GroupEvents
 }
 
+/** The memory limit of one executor, or of one host of triggers or kernels, in MiB. */
+export function executorMemoryMb({
+  executors,
+  executorMemoryMb,
+}: Pick<WorkerOptions, 'executors' | 'executorMemoryMb'>): number {
+  return executorMemoryMb ?? Math.round(Math.max(512, totalmem() / 1024 ** 2 / 2 / executors))
+}
+
 export interface Worker {
   readonly name: string
   readonly executorPids: readonly number[]
@@ -62,14 +70,13 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     await events.follow(lane)
   }
   await Promise.all(lanes.map(follow))
-  const share = totalmem() / 1024 ** 2 / 2 / executors
   const supervisor = new Supervisor({
     deployment,
     lanes,
     worker: name,
     executors,
     leaseMs,
-    memoryMb: options.executorMemoryMb ?? Math.round(Math.max(512, share)),
+    memoryMb: executorMemoryMb(options),
     setup: {
       url: deployment.url,
       namespace,

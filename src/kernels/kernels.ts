@@ -8,18 +8,9 @@ import { itemsOf, numberOf, pairsOf, textMapOf, textOf } from '../redis/replies.
 import { laneOfChain, StartedChain, type Chain, type ChainClient } from './chain.ts'
 import { ChainEnds } from './ends.ts'
 import { chainLanes, eventKey, kernelKey, kernelNames } from './keys.ts'
-import {
-  checkArguments,
-  checkId,
-  checkName,
-  checkOptions,
-  checkSource,
-  refuse,
-  type KernelOptions,
-  type StartOptions,
-} from './options.ts'
+import { checkArguments, checkId, checkName, checkOptions, checkSource, refuse, type StartOptions } from './options.ts'
 import { signKernel } from './trusted/sign.ts'
-import { optionsOf, readKernel, shortVersion, versionOf, type StoredKernel } from './store.ts'
+import { optionsOf, readKernel, shortVersion, versionOf, type KernelOptions, type StoredKernel } from './store.ts'
 import { unpackFromServer } from './server-pack.ts'
 import { encodeCall } from './wire.ts'
 

@@ -1,23 +1,8 @@
 // What can be said when a kernel is stored or a chain is started, checked.
 import { PlanError } from '../errors.ts'
 import { isKernelName } from './keys.ts'
-import type { Grant, ParamType, Value } from './step.ts'
-import { isGrants, isParams, isWhole, longestSource, type StoredOptions } from './store.ts'
-
-export interface KernelOptions {
-  /** Runs with all rights of the executor, at full speed, and signed where GEARMILL_SECRET is set. Default false: in the sandbox. */
-  readonly trusted?: boolean
-  /** Time that one step may take, in milliseconds. Default 1000. */
-  readonly timeoutMs?: number
-  /** Memory that one step may use in the sandbox, in MiB. Default 64. */
-  readonly memoryMb?: number
-  /** How often a step that failed is tried again, at growing distances from 100 ms on. Default 0. */
-  readonly retries?: number
-  /** How arguments that come as text (from other clients, or from keys) are read. Default: what the source exports, or text. */
-  readonly params?: readonly ParamType[]
-  /** What the sandbox allows beyond arguments and a result. Default: nothing. */
-  readonly grants?: readonly Grant[]
-}
+import type { Value } from './step.ts'
+import { isGrants, isParams, isWhole, longestSource, type KernelOptions } from './store.ts'
 
 export interface StartOptions {
   readonly name: string
@@ -45,7 +30,7 @@ export function checkSource(source: unknown): asserts source is string {
   if (bytes > longestSource) refuse('set', `a source of at most ${longestSource} bytes`, `${bytes} bytes`)
 }
 
-export function checkOptions(options: KernelOptions): StoredOptions {
+export function checkOptions(options: KernelOptions): KernelOptions {
   const { trusted, timeoutMs, memoryMb, retries, params, grants } = options
   for (const name of Object.keys(options)) {
     if (!known.has(name)) refuse('set', `options ${[...known].join(', ')}`, name)

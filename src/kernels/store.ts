@@ -10,13 +10,19 @@ export const defaultMemoryMb = 64
 /** Bytes of a source. */
 export const longestSource = 1024 * 1024
 
-/** Options of a kernel as they are stored, in JSON. */
-export interface StoredOptions {
+/** Also as they are stored, in JSON. */
+export interface KernelOptions {
+  /** Runs with all rights of the executor, at full speed, and signed where GEARMILL_SECRET is set. Default false: in the sandbox. */
   readonly trusted?: boolean
+  /** Time that one step may take, in milliseconds. Default 1000. */
   readonly timeoutMs?: number
+  /** Memory that one step may use in the sandbox, in MiB. Default 64. */
   readonly memoryMb?: number
+  /** How often a step that failed is tried again, at growing distances from 100 ms on. Default 0. */
   readonly retries?: number
+  /** How arguments that come as text (from other clients, or from keys) are read. Default: what the source exports, or text. */
   readonly params?: readonly ParamType[]
+  /** What the sandbox allows beyond arguments and a result. Default: nothing. */
   readonly grants?: readonly Grant[]
 }
 
@@ -94,7 +100,7 @@ function kernelOf(
 }
 
 /** Whoever may write to the key may write anything there: what is no option counts as none. */
-export function optionsOf(text: string): StoredOptions {
+export function optionsOf(text: string): KernelOptions {
   let parsed: unknown
   try {
     parsed = text === '' ? {} : JSON.parse(text)

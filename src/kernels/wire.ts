@@ -1,5 +1,6 @@
 // What is stored of chains, as bytes: calls, last values, commits, traces.
 import { Packr } from 'msgpackr'
+import { decodeNetstrings } from '../codec/netstrings.ts'
 import type { Argument } from '../redis/deployment.ts'
 import { packForServer, unpackFromServer, type Packable, type Unpacked } from './server-pack.ts'
 import type { Call, KernelCommand, LogLine, Value } from './step.ts'
@@ -98,7 +99,7 @@ export function decodeCall(payload: Buffer): DecodedCall {
     const [name, args] = packr.unpack(body) as [string, Value[]]
     return { name, args, raw: false }
   }
-  const parts = netstrings(body)
+  const parts = decodeNetstrings(body)
   if (kind === 0x53) {
     const [name = '', ...args] = parts.map(textOrBytes)
     return { name: String(name), args, raw: true }
@@ -106,17 +107,6 @@ export function decodeCall(payload: Buffer): DecodedCall {
   const [join = Buffer.alloc(0), ...results] = parts
   const { name, args } = decodeCall(join)
   return { name, args: [results.map((bytes) => packr.unpack(bytes) as Value), ...args], raw: false }
-}
-
-function netstrings(bytes: Buffer): Buffer[] {
-  const parts: Buffer[] = []
-  for (let at = 0; at < bytes.length;) {
-    const colon = bytes.indexOf(0x3a, at)
-    const length = Number(bytes.toString('latin1', at, colon))
-    parts.push(bytes.subarray(colon + 1, colon + 1 + length))
-    at = colon + 1 + length
-  }
-  return parts
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })

@@ -1,6 +1,5 @@
 // Starts a worker's part in kernels, for a mill's own workers and for `gearmill worker`.
-import { totalmem } from 'node:os'
-import type { WorkerOptions } from '../engine/worker.ts'
+import { executorMemoryMb, type WorkerOptions } from '../engine/worker.ts'
 import { KernelService } from '../kernels/service.ts'
 
 type Served = Pick<WorkerOptions, 'deployment' | 'namespace' | 'executors' | 'leaseMs' | 'executorMemoryMb'> &
@@ -9,14 +8,13 @@ type Served = Pick<WorkerOptions, 'deployment' | 'namespace' | 'executors' | 'le
 /** Runs chains of the namespace beside the tasks of `worker`, in as many processes as it has executors, at most. */
 export function serveKernels(worker: string, options: Served, keepMs: number): KernelService {
   const { deployment, namespace, executors, leaseMs, base, secret, logger, console } = options
-  const share = totalmem() / 1024 ** 2 / 2 / executors
   const service = new KernelService({
     deployment,
     namespace,
     worker,
     hosts: executors,
     leaseMs,
-    memoryMb: options.executorMemoryMb ?? Math.round(Math.max(512, share)),
+    memoryMb: executorMemoryMb(options),
     keepMs,
     setup: { base, ...(secret === undefined ? {} : { secret }) },
     logger,

@@ -1,6 +1,5 @@
 // Starts a worker's part in triggers, for a mill's own workers and for `gearmill worker`.
-import { totalmem } from 'node:os'
-import type { WorkerOptions } from '../engine/worker.ts'
+import { executorMemoryMb, type WorkerOptions } from '../engine/worker.ts'
 import { TriggerService } from '../triggers/service.ts'
 
 type Served = Pick<WorkerOptions, 'deployment' | 'namespace' | 'executors' | 'leaseMs' | 'executorMemoryMb'> &
@@ -9,14 +8,13 @@ type Served = Pick<WorkerOptions, 'deployment' | 'namespace' | 'executors' | 'le
 /** Runs triggers of the namespace beside the tasks of `worker`, in as many processes as it has executors, at most. */
 export async function serveTriggers(worker: string, options: Served): Promise<TriggerService> {
   const { deployment, namespace, executors, leaseMs, modules, base, secret, stores, logger, console } = options
-  const share = totalmem() / 1024 ** 2 / 2 / executors
   const service = new TriggerService({
     deployment,
     namespace,
     worker,
     hosts: executors,
     leaseMs,
-    memoryMb: options.executorMemoryMb ?? Math.round(Math.max(512, share)),
+    memoryMb: executorMemoryMb(options),
     setup: {
       base,
       ...(modules.known === undefined ? {} : { known: modules.known }),
