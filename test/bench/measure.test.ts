@@ -37,7 +37,7 @@ describe.runIf(process.platform === 'linux')('measure', () => {
       process.execPath,
       [
         '-e',
-        `const b = Buffer.alloc(${held}, 1); process.stdin.once('data', () => { ${burn(900)} process.exit(b.length - ${held}) })`,
+        `const b = Buffer.alloc(${held}, 1); process.stdin.once('data', () => { ${burn(2000)} process.exit(b.length - ${held}) })`,
       ],
       { stdio: ['pipe', 'inherit', 'inherit'] },
     )

@@ -10,7 +10,7 @@ afterEach(async () => {
   await flush()
 })
 const connected = async (url: string): Promise<Mill> => {
-  const mill = await connect(url, { executors: 1, leaseMs: 1000 })
+  const mill = await connect(url, { executors: 1 })
   open.push(mill)
   return mill
 }

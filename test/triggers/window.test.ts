@@ -9,7 +9,7 @@ afterEach(async () => {
   await flush()
 })
 const start = async (url?: string): Promise<Mill> => {
-  const mill = await connect(url ?? (await standalone()).url, { executors: 1, leaseMs: 1000 })
+  const mill = await connect(url ?? (await standalone()).url, { executors: 1 })
   open.push(mill)
   return mill
 }
