@@ -12,7 +12,7 @@ afterEach(async () => {
 
 describeTopologies('chains', (topology) => {
   const start = async (options: { readonly workers?: 'local' | 'remote' } = {}): Promise<Mill> => {
-    const mill = await connect(await topology.url(), { executors: 1, leaseMs: 1000, ...options })
+    const mill = await connect(await topology.url(), { executors: 1, ...options })
     open.push(mill)
     return mill
   }
@@ -258,7 +258,10 @@ describeTopologies('chains', (topology) => {
     const at = Number(await mill.redis.get('rounds'))
     const [chain] = chains as [Chain]
     expect(await chain.resume()).toBe(1)
-    expect(await chain.done()).toBe(at)
+    const ended = await chain.done()
+    // The writes of one step, committed before the end, may be applied after it where they are of another slot.
+    expect([at, at + 1]).toContain(ended)
+    expect(await mill.redis.get('rounds')).toBe(String(ended))
     await expect(mill.kernels.chain('never').abort()).rejects.toMatchObject({ code: 'KERNEL_CHAIN' })
   })
 

@@ -16,7 +16,7 @@ afterEach(async () => {
 
 async function start(options: MillOptions = {}): Promise<Mill> {
   const { url } = await standalone()
-  const mill = await connect({ url, executors: 1, leaseMs: 1000, logger: silent, ...options })
+  const mill = await connect({ url, executors: 1, logger: silent, ...options })
   open.push(mill)
   return mill
 }

@@ -19,7 +19,7 @@ afterEach(async () => {
 })
 
 async function start(options: MillOptions): Promise<Mill> {
-  const mill = await connect({ executors: 1, leaseMs: 1000, logger: silent, ...options })
+  const mill = await connect({ executors: 1, logger: silent, ...options })
   open.push(mill)
   return mill
 }

@@ -26,7 +26,7 @@ async function expected(a: Matrix, b: Matrix): Promise<number[][]> {
 
 describeTopologies('a product', (topology) => {
   it('is right though executors die before they commit', async () => {
-    const options = { executors: 2, namespace: namespaced(), leaseMs: 1000, logger: silent }
+    const options = { executors: 2, namespace: namespaced(), logger: silent }
     await using mill = await connect(await topology.url(), { ...options, fault: { at: 'before-commit', times: 3 } })
     const [a, b] = [await numbers(mill, 1, 70), await numbers(mill, 2, 70)]
     const product = a.T.matmul(b).add(1).matmul(b.neg())
@@ -36,7 +36,7 @@ describeTopologies('a product', (topology) => {
   })
 
   it('is right though executors are killed in the midst of it', async () => {
-    const options = { executors: 2, namespace: namespaced(), leaseMs: 1000, logger: silent, jobs: { maxAttempts: 0 } }
+    const options = { executors: 2, namespace: namespaced(), logger: silent, jobs: { maxAttempts: 0 } }
     await using mill = await connect(await topology.url(), options)
     const [a, b] = [await numbers(mill, 3, 150), await numbers(mill, 4, 150)]
     const computing = a.matmul(b).map((v) => {
