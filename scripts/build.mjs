@@ -1,9 +1,11 @@
-// Compiles src to dist. The build goes to a folder of its own and is then moved over file by file, so that neither a running
-// process nor a second build sees half of one. Also a module: ensureBuild() does it only where the sources have changed.
+// Compiles src to dist, and joins what processes load (bundle.mjs). The build goes to a folder of its own and is then moved over
+// file by file, so that neither a running process nor a second build sees half of one. Also a module: ensureBuild() does it only
+// where the sources have changed.
 import { createHash } from 'node:crypto'
 import { chmod, cp, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { bundle } from './bundle.mjs'
 import { at, fail, filesBelow, run, say, SetupError } from './paths.mjs'
 
 const stampPath = at('dist/.build.json')
@@ -19,6 +21,7 @@ async function sourceHash() {
     'tsconfig.json',
     'tsconfig.build.json',
     'scripts/build.mjs',
+    'scripts/bundle.mjs',
     'package.json',
   ]
   for (const path of inputs) hash.update(`${path}\0`).update(await readFile(at(path)))
@@ -50,6 +53,10 @@ export async function build({ strict = true } = {}) {
     if (compiler.code !== 0) {
       if (strict) throw new SetupError(`${compiler.output.trim()}\n\nThe build failed: type errors.`)
       say(`${compiler.output.trim()}\nType errors; going on with what was emitted.`)
+    }
+    for (const { path, contents } of await bundle(folder)) {
+      await mkdir(dirname(path), { recursive: true })
+      await writeFile(path, contents)
     }
     for (const path of await filesBelow('src', isAsset)) {
       const target = at(folder, path.slice('src/'.length))

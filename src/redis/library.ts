@@ -4,7 +4,7 @@
 // any number of versions of Gearmill share a server. The public one is called gearmill and its functions gm_<name>: what
 // other clients call has one name for ever. Of two versions the later one's public library stays.
 import { createHash } from 'node:crypto'
-import { readdir, readFile } from 'node:fs/promises'
+import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 export interface Library {
@@ -41,15 +41,16 @@ interface SourceFile {
   readonly text: string
 }
 
+/** A hundred small files, once a process: read at once in a few milliseconds of which each round through the event loop would take most. */
 async function assemble(directory: string): Promise<Library> {
-  const version = await packageVersion()
-  const names = (await readdir(directory)).filter((name) => name.endsWith('.lua')).toSorted()
-  const files = await Promise.all(
-    names.map(async (name) => ({ name, text: await readFile(`${directory}/${name}`, 'utf8') })),
-  )
+  const version = packageVersion()
+  const names = readdirSync(directory)
+    .filter((name) => name.endsWith('.lua'))
+    .toSorted()
+  const files = names.map((name) => ({ name, text: readFileSync(`${directory}/${name}`, 'utf8') }))
   const shared = files.filter((file) => file.name.startsWith('_'))
   const own = files.filter((file) => !file.name.startsWith('_'))
-  const isPublic = (file: SourceFile): boolean => /^\s*gearmill\.public\(/m.test(file.text)
+  const isPublic = (file: SourceFile): boolean => /^[ \t]*gearmill\.public\(/m.test(file.text)
   const internal = join([...shared, ...own.filter((file) => !isPublic(file))])
   const hash = createHash('sha256').update(internal).digest('hex').slice(0, 8)
   const publicFiles = own.filter(isPublic)
@@ -73,10 +74,8 @@ async function assemble(directory: string): Promise<Library> {
   }
 }
 
-async function packageVersion(): Promise<string> {
-  const manifest: { version: string } = JSON.parse(
-    await readFile(new URL('../../package.json', import.meta.url), 'utf8'),
-  )
+function packageVersion(): string {
+  const manifest: { version: string } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
   return manifest.version
 }
 
@@ -97,6 +96,6 @@ gearmill.public = gearmill.register
 }
 
 function registered(files: readonly SourceFile[], how: 'register' | 'public'): string[] {
-  const pattern = new RegExp(String.raw`^\s*gearmill\.${how}\(\s*['"](\w+)['"]`, 'gm')
+  const pattern = new RegExp(String.raw`^[ \t]*gearmill\.${how}\(\s*['"](\w+)['"]`, 'gm')
   return files.flatMap(({ text }) => Array.from(text.matchAll(pattern), (match) => match[1] ?? ''))
 }

@@ -1,6 +1,6 @@
 // The place in the user's program that a step is named after.
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -15,7 +15,9 @@ test('the caller outside of Gearmill, relative to the working directory', () => 
 })
 
 test('also where source maps turn the built package into its sources', () => {
-  const folder = mkdtempSync(join(fileURLToPath(new URL('../../.cache/', import.meta.url)), 'site-'))
+  const cache = fileURLToPath(new URL('../../.cache/', import.meta.url))
+  mkdirSync(cache, { recursive: true })
+  const folder = mkdtempSync(join(cache, 'site-'))
   try {
     const script = `import { callSite } from '../../dist/pipeline/site.js'\nconsole.log(callSite().place)\n`
     writeFileSync(join(folder, 'app.ts'), script)

@@ -1,5 +1,5 @@
 // The build: what it makes, when it builds at all, and that neither type errors nor a second build leave half of one.
-import { readFile, readdir, stat } from 'node:fs/promises'
+import { access, readFile, readdir, stat } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
 import { Project } from './project.ts'
 
@@ -21,6 +21,28 @@ const ensure = (project: Project) =>
   project.node(['--input-type=module', '-e', `await (await import('./scripts/build.mjs')).ensureBuild()`])
 
 describe('the build', () => {
+  it('bundles modules that are there', async () => {
+    const { entries } = (await import(new URL('../../scripts/bundle.mjs', import.meta.url).href)) as {
+      entries: string[]
+    }
+    expect(entries).toContain('index')
+    await Promise.all(entries.map((entry) => access(new URL(`../../src/${entry}.ts`, import.meta.url))))
+  })
+
+  it('makes one file of what the program loads, which finds its neighbours', async () => {
+    await using project = await Project.make({
+      ...files,
+      'src/index.ts': `export { text } from './redis/place.ts'\nexport { late } from './late.ts'\nexport class Mill {}\n`,
+      'src/late.ts': `export const late = async (): Promise<string> => (await import('./redis/place.ts')).text()\n`,
+      'src/redis/place.ts': `import { readFileSync } from 'node:fs'
+export const text = (): string => readFileSync(new URL('functions/f.lua', import.meta.url), 'utf8')\n`,
+      'src/cli/main.ts': `import { late, Mill, text } from '../index.ts'\nconsole.log(text(), await late(), Mill.name)\n`,
+    })
+    expect(await project.node(['scripts/build.mjs'])).toEqual({ code: 0, stdout: '', stderr: '' })
+    expect(await project.node(['dist/cli/main.js'])).toMatchObject({ stdout: 'return 1\n return 1\n Mill\n' })
+    expect(await readFile(project.at('dist/cli/main.js'), 'utf8')).not.toMatch(/from "\.\.\/index/)
+  })
+
   it('compiles, copies what is no TypeScript, and makes the program executable', async () => {
     await using project = await Project.make(files)
     expect(await project.node(['scripts/build.mjs'])).toEqual({ code: 0, stdout: '', stderr: '' })

@@ -172,9 +172,9 @@ function makeWorld(create: typeof createKernelApi, makeForm: typeof makeTextForm
 // What stands in the sandbox is copied with each step, sources of functions included: comments and indents are left out.
 const lean = (text: string): string => text.replace(/^\s+/gm, '').replace(/^(?:\/\/|\/\*\*|\*).*\n/gm, '')
 
-/** Sets up the sandbox; then come the modules, then `startScript`. */
+/** Sets up the sandbox; then come the modules, then `startScript`. Bundlers that keep the names of functions write `__name` into them. */
 export const worldScript = lean(
-  `globalThis.$world = (${makeWorld.toString()})(${createKernelApi.toString()}, ${makeTextForm.toString()})`,
+  `globalThis.$world = ((__name) => (${makeWorld.toString()})(${createKernelApi.toString()}, ${makeTextForm.toString()}))((named) => named)`,
 )
 
 export const moduleScript = (at: number, factory: string): string => `$world.define(${at},${factory})`
