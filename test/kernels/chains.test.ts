@@ -265,6 +265,24 @@ describeTopologies('chains', (topology) => {
     await expect(mill.kernels.chain('never').abort()).rejects.toMatchObject({ code: 'KERNEL_CHAIN' })
   })
 
+  it('applies each write once where chains are aborted in the middle of steps and go on', async () => {
+    const mill = await start()
+    await store(mill, 'count', "function count(n, key) { return next('count', n + 1, key).do('INCR', key) }")
+    const keys = Array.from({ length: 40 }, (_, i) => `counted:${i}`)
+    const chains = await Promise.all(keys.map((key) => mill.kernels.start('count', 0, key)))
+    for (let rounds = 0; rounds < 3; rounds++) {
+      for (const [i, chain] of chains.entries()) {
+        const before = Number(await mill.redis.get(keys[i] as string))
+        await until(async () => Number(await mill.redis.get(keys[i] as string)) > before)
+        expect(await chain.abort()).toBe(true)
+        expect(await chain.resume()).toBe(1)
+      }
+    }
+    await store(mill, 'count', 'function count(n) { return done(n) }')
+    const ended = await Promise.all(chains.map((chain) => chain.done()))
+    expect(await Promise.all(keys.map(async (key) => Number(await mill.redis.get(key))))).toEqual(ended)
+  })
+
   it('lets many chains have their turn, however long others run', { timeout: 120_000 }, async () => {
     const mill = await start()
     await store(mill, 'round', "async function round(n) { return next('round', n + 1) }", { trusted: true })

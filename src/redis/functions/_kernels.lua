@@ -9,7 +9,8 @@
 --   phase: 'r' the payload is the call that is to run; 'o' it ran, and the payload is '<applied> <entry>': the commit
 --          (chain_commit.lua) whose writes are yet to be applied from that one on.
 -- Step, attempt, crashes, owner and phase are a fence: a commit names them, and whoever is late is refused.
--- State: running -> done | failed; failed -> running by chain_resume. Branches of a failed chain that still run go on.
+-- State: running -> done | failed; failed -> running by chain_resume. Branches of a failed chain that still run go on, those of
+-- one that was aborted (field 'aborted') do not.
 -- k<strand>: the key that it waits for. l<strand>, m<strand>, c<strand>: branches that are left, highest step of theirs, and
 -- how many there were; r<branch>: the last value of one.
 -- Of a lane: chains:q (list: strands that are ready), chains:bell (list: somebody look), chains:due (sorted set: strands by

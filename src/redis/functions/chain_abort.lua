@@ -1,4 +1,5 @@
--- Ends a chain that runs or waits: what its strands still do is refused.
+-- Ends a chain that runs or waits: what its strands still do is refused. A step that is decided (phase 'o') is applied, nothing
+-- follows it.
 -- Keys: lane. Args: id, error (JSON), reply, ms that it is kept.
 -- Returns 1; 0 where it has ended, -1 where there is no such chain. Work: the strands of a chain.
 local function chain_abort(keys, args)
@@ -13,7 +14,7 @@ local function chain_abort(keys, args)
     local n = string.match(fields[i], '^s(%d[%d_]*)$')
     if n then
       local step, attempt, _, owner, phase, payload = chain_parts(fields[i + 1])
-      if owner ~= 'J' then
+      if owner ~= 'J' and phase ~= 'o' then
         redis.call('HSET', chain, fields[i], table.concat({ step, attempt, 0, 'F', phase, payload }, ' '))
         redis.call('HDEL', chain, 'k' .. n)
         redis.call('ZREM', lane .. ':chains:due', n .. '.' .. id)
@@ -21,7 +22,7 @@ local function chain_abort(keys, args)
       end
     end
   end
-  redis.call('HSET', chain, 'state', 'failed', 'error', args[2], 'ended', now_ms())
+  redis.call('HSET', chain, 'state', 'failed', 'aborted', '1', 'error', args[2], 'ended', now_ms())
   chain_ended(lane, id, 'failed', args[3], args[4])
   return 1
 end

@@ -31,6 +31,17 @@ local function commit(lane, host, packed, keeps)
     return '1'
   end
   local commands = entry[5]
+  if kind ~= 'f' and string.sub(fence, -2) == 'o ' and redis.call('HEXISTS', chain, 'aborted') == 1 then
+    -- Decided before the chain was aborted: what follows it waits for chain_resume.
+    local step, attempt, crashes, _, phase, payload = chain_parts(value)
+    if not commands or #commands == 0 then
+      local frozen = string.match(payload, '^%d+ (.*)$')
+      payload = #cmsgpack.unpack(frozen)[5] .. ' ' .. frozen
+    end
+    redis.call('HSET', chain, field, table.concat({ step, attempt, crashes, 'F', phase, payload }, ' '))
+    redis.call('SREM', lane .. ':chains:h:' .. host, strand)
+    return 'x'
+  end
   if commands then
     for i = 1, #commands do
       local ok, reply = pcall(redis.pcall, unpack(commands[i]))

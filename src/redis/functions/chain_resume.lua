@@ -9,6 +9,7 @@ local function chain_resume(keys, args)
     return state and -2 or -1
   end
   redis.call('HSET', chain, 'state', 'running')
+  local aborted = redis.call('HDEL', chain, 'aborted') == 1
   redis.call('HDEL', chain, 'error', 'ended')
   redis.call('PERSIST', chain)
   redis.call('PERSIST', chain .. ':t')
@@ -23,6 +24,9 @@ local function chain_resume(keys, args)
         attempt = phase == 'o' and attempt + 1 or 0
         redis.call('HSET', chain, fields[i], table.concat({ step, attempt, 0, '-', phase, payload }, ' '))
         chain_queue(lane, n .. '.' .. id)
+        again = again + 1
+      elseif aborted and phase == 'o' then
+        -- Its writes are still being applied: then it goes on.
         again = again + 1
       end
     end
