@@ -1,8 +1,10 @@
-// One pipeline over all keys of a server. Usage: URL NAME EXECUTORS
-import { argv, stdout } from 'node:process'
+// One pipeline over all keys of a server. Usage: URL NAME EXECUTORS [SERVER_PID]
+// With the server's pid it is run three times, and the last run measured: its executors are there, and have seen such work.
+import { argv, pid, stdout } from 'node:process'
 import { connect } from '../../dist/index.js'
+import { cpuSecondsOf } from '../cpu.ts'
 
-const [url = '', name = '', executors = '2'] = argv.slice(2)
+const [url = '', name = '', executors = '2', serverPid] = argv.slice(2)
 const mill = await connect({ url, executors: Number(executors) })
 const jobs: Readonly<Record<string, () => Promise<unknown>>> = {
   countBy: async () => {
@@ -87,8 +89,12 @@ const jobs: Readonly<Record<string, () => Promise<unknown>>> = {
 }
 const job = jobs[name]
 if (job === undefined) throw new TypeError(`no job ${name}`)
-const began = performance.now()
+if (serverPid !== undefined) for (let i = 0; i < 2; i++) await job()
+const pids = serverPid === undefined ? [] : [pid, Number(serverPid), ...mill.executors.pids]
+const cpu = (): number => pids.reduce((sum, each) => sum + cpuSecondsOf(each), 0)
+const [began, cpuBefore] = [performance.now(), cpu()]
 const result = await job()
 const seconds = (performance.now() - began) / 1000
+const cpuSeconds = cpu() - cpuBefore
 await mill.close()
-stdout.write(JSON.stringify({ result, seconds }))
+stdout.write(JSON.stringify({ result, seconds, cpuSeconds }))
