@@ -5,7 +5,6 @@ import { createHash } from 'node:crypto'
 import { chmod, cp, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { bundle } from './bundle.mjs'
 import { at, fail, filesBelow, run, say, SetupError } from './paths.mjs'
 
 const stampPath = at('dist/.build.json')
@@ -54,6 +53,8 @@ export async function build({ strict = true } = {}) {
       if (strict) throw new SetupError(`${compiler.output.trim()}\n\nThe build failed: type errors.`)
       say(`${compiler.output.trim()}\nType errors; going on with what was emitted.`)
     }
+    // Only now: what it needs may not have been installed when this module was loaded.
+    const { bundle } = await import('./bundle.mjs')
     for (const { path, contents } of await bundle(folder)) {
       await mkdir(dirname(path), { recursive: true })
       await writeFile(path, contents)
