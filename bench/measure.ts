@@ -9,6 +9,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { argv, exit, stderr, stdout } from 'node:process'
 import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
+import { sample, ticksPerSecond, type Sample, type Ticks } from './process.ts'
 
 export interface Measurement {
   readonly exitCode: number
@@ -29,47 +30,7 @@ export interface MeasureOptions {
   readonly env?: NodeJS.ProcessEnv
 }
 
-/** USER_HZ, the unit of times in /proc, is 100 on every Linux that Node runs on. */
-const ticksPerSecond = 100
-const pageBytes = 4096
 const sampleMs = 20
-
-interface Ticks {
-  readonly user: number
-  readonly system: number
-}
-
-interface Sample {
-  readonly pid: number
-  readonly parent: number
-  /** Since boot: with the pid it names one process for good. */
-  readonly started: string
-  readonly own: Ticks
-  /** Of children that were reaped. */
-  readonly children: Ticks
-  readonly residentBytes: number
-}
-
-/** Reads /proc/PID/stat (man 5 proc); undefined where the process is gone. */
-function sample(pid: number | 'self'): Sample | undefined {
-  let text: string
-  try {
-    text = readFileSync(`/proc/${pid}/stat`, 'latin1')
-  } catch {
-    return undefined
-  }
-  // The name, in parentheses, may hold anything; fields are counted from behind it.
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-  const number = (index: number): number => Number(fields[index - 3])
-  return {
-    pid: Number.parseInt(text),
-    parent: number(4),
-    started: fields[22 - 3] ?? '',
-    own: { user: number(14), system: number(15) },
-    children: { user: number(16), system: number(17) },
-    residentBytes: number(24) * pageBytes,
-  }
-}
 
 /** Set for the command, and inherited by what it starts: how an orphan is known. */
 const markName = 'MEASURED_AS'

@@ -1,5 +1,5 @@
 // Joins the modules that processes start with into few files: Node takes about half a millisecond for each module that it
-// loads, and the client and each executor would load some two hundred.
+// loads, and the client would load some three hundred, an executor some two hundred.
 //
 // The modules stay beside what is made of them: scripts and benchmarks import single ones, and so does captured code that
 // names a module of Gearmill's own.
@@ -25,7 +25,7 @@ export const entries = [
   'triggers/host/main',
 ]
 
-/** Dependencies that become a part: of zod's sixty modules it is a third that is needed. */
+/** Dependencies that become a part: little is needed of zod's hundred modules. */
 const included = new Set(['zod'])
 
 const rootMark = '@root-of-build@/'

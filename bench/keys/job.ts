@@ -2,7 +2,7 @@
 // With the server's pid it is run three times, and the last run measured: its executors are there, and have seen such work.
 import { argv, pid, stdout } from 'node:process'
 import { connect } from '../../dist/index.js'
-import { cpuSecondsOf } from '../cpu.ts'
+import { cpuSecondsOf } from '../process.ts'
 
 const [url = '', name = '', executors = '2', serverPid] = argv.slice(2)
 const mill = await connect({ url, executors: Number(executors) })

@@ -3,7 +3,8 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { codeOf, fileError } from './file-errors.ts'
+import { isAlive } from '../server/alive.ts'
+import { fileError } from './file-errors.ts'
 import { safeName } from './names.ts'
 
 /** Makes `gearmill-<purpose>.<host>.<pid>.<random>`, and removes those of the same purpose whose processes died. */
@@ -25,15 +26,5 @@ async function sweep(parent: string, prefix: string): Promise<void> {
     if (!Number.isInteger(pid) || isAlive(pid)) continue
     // Another user's directory stays; another process may sweep at the same time.
     await rm(join(parent, entry.name), { recursive: true, force: true }).catch(() => undefined)
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    // EPERM: it lives, as another user's.
-    return codeOf(error) !== 'ESRCH'
   }
 }

@@ -57,7 +57,10 @@ export interface Chain<T = unknown> {
   trace(): Promise<TraceEntry[]>
   /** After a fix: goes on from the steps that failed. Returns how many. Throws KERNEL_CHAIN where the chain is not failed. */
   resume(): Promise<number>
-  /** Ends it where it is: it fails with KERNEL_ABORTED, and can be resumed. Returns whether it had not ended before. */
+  /**
+   * Ends it where it is: it fails with KERNEL_ABORTED, and can be resumed. Writes of a step that was committed may still be applied.
+   * Returns whether it had not ended before.
+   */
   abort(): Promise<boolean>
 }
 

@@ -10,7 +10,7 @@ export const defaultMemoryMb = 64
 /** Bytes of a source. */
 export const longestSource = 1024 * 1024
 
-/** Also as they are stored, in JSON. */
+/** What may be said of a kernel when it is stored. They are stored as JSON. */
 export interface KernelOptions {
   /** Runs with all rights of the executor, at full speed, and signed where GEARMILL_SECRET is set. Default false: in the sandbox. */
   readonly trusted?: boolean

@@ -24,16 +24,13 @@ export interface LibrarySource {
 }
 
 const home = fileURLToPath(new URL('functions/', import.meta.url))
-const assembled = new Map<string, Promise<Library>>()
+const assembled = new Map<string, Library>()
 
 /** Reads and assembles a folder of functions. Default: Gearmill's own, read once. */
-export function readLibrary(directory: string = home): Promise<Library> {
-  const known = assembled.get(directory)
-  if (known !== undefined) return known
-  const reading = assemble(directory)
-  assembled.set(directory, reading)
-  reading.catch(() => assembled.delete(directory))
-  return reading
+export async function readLibrary(directory: string = home): Promise<Library> {
+  let library = assembled.get(directory)
+  if (library === undefined) assembled.set(directory, (library = assemble(directory)))
+  return library
 }
 
 interface SourceFile {
@@ -41,8 +38,8 @@ interface SourceFile {
   readonly text: string
 }
 
-/** A hundred small files, once a process: read at once in a few milliseconds of which each round through the event loop would take most. */
-async function assemble(directory: string): Promise<Library> {
+/** Many small files, once a process: read without a round through the event loop for each, which would take most of the time. */
+function assemble(directory: string): Library {
   const version = packageVersion()
   const names = readdirSync(directory)
     .filter((name) => name.endsWith('.lua'))

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { ServerError } from '../errors.ts'
+import { isAlive } from './alive.ts'
 import { findServer, type ServerBinary } from './binary.ts'
 import { freePorts } from './ports.ts'
 import { forgetDirectory, forgetServer, watchDirectory, watchServer } from './watchdog.ts'
@@ -292,7 +293,8 @@ async function awaitDirectoryFree(dir: string, password?: string): Promise<void>
     return
   }
   const address = previous.socket === '' ? { port: previous.port } : { path: previous.socket }
-  const deadline = performance.now() + (isAlive(previous.owner) ? handOverTimeoutMs : takeoverTimeoutMs)
+  const owned = previous.owner !== undefined && isAlive(previous.owner)
+  const deadline = performance.now() + (owned ? handOverTimeoutMs : takeoverTimeoutMs)
   while ((await identify(address, password)).pid === previous.pid && previous.pid > 0) {
     if (performance.now() > deadline) {
       throw new ServerError('SERVER_START', `the directory ${dir} is in use by the server with pid ${previous.pid}`, {
@@ -300,15 +302,6 @@ async function awaitDirectoryFree(dir: string, password?: string): Promise<void>
       })
     }
     await delay(20)
-  }
-}
-
-function isAlive(pid: number | undefined): boolean {
-  if (pid === undefined) return false
-  try {
-    return process.kill(pid, 0)
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }
 

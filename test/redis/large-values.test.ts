@@ -4,15 +4,9 @@ import { expect, onTestFinished, test, vi } from 'vitest'
 import { Client, send, type ClientSettings } from '../../src/redis/client.ts'
 import { connectDeployment } from '../../src/redis/connect.ts'
 import { standalone, until } from '../fixtures/servers.ts'
+import { clientSettings } from '../fixtures/client-settings.ts'
 
-const settings: ClientSettings = {
-  credentials: {},
-  database: 0,
-  tls: false,
-  name: 'test',
-  connectTimeoutMs: 5000,
-  socketTimeoutMs: 3000,
-}
+const settings: ClientSettings = { ...clientSettings, socketTimeoutMs: 3000 }
 
 test('large values keep their bytes, and their place among other commands', async () => {
   const { url } = await standalone()

@@ -3,19 +3,11 @@ import { createServer, type Socket } from 'node:net'
 import { inspect } from 'node:util'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { connectDeployment } from '../../src/redis/connect.ts'
-import { Client, send, type ClientSettings } from '../../src/redis/client.ts'
+import { Client, send } from '../../src/redis/client.ts'
 import { judge } from '../../src/redis/failures.ts'
 import { startServer } from '../../src/server/standalone.ts'
 import { raw, standalone } from '../fixtures/servers.ts'
-
-const settings: ClientSettings = {
-  credentials: {},
-  database: 0,
-  tls: false,
-  name: 'test',
-  connectTimeoutMs: 5000,
-  socketTimeoutMs: 15_000,
-}
+import { clientSettings } from '../fixtures/client-settings.ts'
 
 /** A peer that answers each chunk; its port. */
 async function peer(answer: (socket: Socket, chunk: string) => void): Promise<number> {
@@ -34,7 +26,7 @@ const hello = '%1\r\n+proto\r\n:3\r\n'
 /** A client on a peer that greets as servers do, and then answers the first command with some bytes. */
 async function greeted(bytes: string): Promise<Client> {
   const port = await peer((socket, chunk) => socket.write(chunk.includes('HELLO') ? hello : bytes))
-  const client = new Client({ host: '127.0.0.1', port }, settings)
+  const client = new Client({ host: '127.0.0.1', port }, clientSettings)
   onTestFinished(() => client.destroy())
   await client.connect()
   return client
@@ -82,7 +74,7 @@ describe('a peer that is no Redis', () => {
     expect(await send(client, ['GET', 'a'])).toBe('one')
     expect(await ended).toMatchObject({ name: 'ProtocolError' })
     const port = await peer((socket) => socket.write(`${hello}+more\r\n`))
-    const other = new Client({ host: '127.0.0.1', port }, settings)
+    const other = new Client({ host: '127.0.0.1', port }, clientSettings)
     await expect(other.connect()).rejects.toMatchObject({ name: 'ProtocolError' })
     expect(other.isReady).toBe(false)
   })

@@ -13,7 +13,7 @@
 --   'f' error reply      the step failed for good
 --   'o' value            the writes are many, or of other slots: freezes them, for the host to apply (phase 'o')
 -- Returns { a letter for each entry, tags of the kernels, then index (from 1), a, b for what has more to tell }. Letters:
---   '1' committed, 'x' refused: the strand is not the host's, or further on
+--   '1' committed, 'x' refused: the strand is not the host's, or further on, or its chain was aborted when the step was decided
 --   'e' (a = reason) the first write was refused by the server: nothing happened
 --   'p' (a = writes applied, b = reason) a later one was: the rest is frozen with the entry, and the host's still
 --   'v' (a = strand, b = value) committed, and its join goes on with this step, in this host
