@@ -2,6 +2,19 @@
 import { COUNTER_SIZE, COUNTER_TABLE } from '../layout'
 import { ENTRY_BYTES, entriesEnd, keyOf } from './table'
 
+/** A run of 16 entries: long enough for the cache, short enough to leave no mark in a table that it is merged into. */
+const RUN_BYTES: usize = 16 * ENTRY_BYTES
+const STRIDE: u32 = 0x9e3779b1
+
+/**
+ * The i-th run to be listed. Not one after the other: entries lie in the order of their hashes, and whoever adds keys in
+ * that order to a table that still grows fills one end of it, where each look-up then walks past all of the others.
+ */
+function runAt(table: usize, runs: u32, i: u32): usize {
+  // The number of runs is a power of two, so that an odd stride visits each of them once.
+  return table + (((i * STRIDE) & (runs - 1)) as usize) * RUN_BYTES
+}
+
 /** MurmurHash3 x86 32 with seed 0: the hash that partitions keys everywhere (src/codec/hash.ts). */
 function partitionHash(at: usize, length: u32): u32 {
   let h: u32 = 0
@@ -35,18 +48,21 @@ export function entriesByPartition(
   scratch: usize,
 ): void {
   const table: usize = load<u32>(counter, COUNTER_TABLE)
-  const end = entriesEnd(counter)
+  const runs = ((entriesEnd(counter) - table) / RUN_BYTES) as u32
   const size = load<u32>(counter, COUNTER_SIZE)
   let next = scratch
-  for (let entry = table; entry < end; entry += ENTRY_BYTES) {
-    const length = load<u32>(entry, 16) - 1
-    if (length == u32.MAX_VALUE) continue
-    const hash = partitionHash(keyOf(entry), length)
-    const partition = (((hash as u64) * (partitions as u64)) >> 32) as usize
-    store<u32>(next, partition as u32)
-    next += 4
-    store<u32>(counts + (partition << 2), load<u32>(counts + (partition << 2)) + 1)
-    store<u32>(bytes + (partition << 2), load<u32>(bytes + (partition << 2)) + length)
+  for (let i: u32 = 0; i < runs; i++) {
+    const run = runAt(table, runs, i)
+    for (let entry = run; entry < run + RUN_BYTES; entry += ENTRY_BYTES) {
+      const length = load<u32>(entry, 16) - 1
+      if (length == u32.MAX_VALUE) continue
+      const hash = partitionHash(keyOf(entry), length)
+      const partition = (((hash as u64) * (partitions as u64)) >> 32) as usize
+      store<u32>(next, partition as u32)
+      next += 4
+      store<u32>(counts + (partition << 2), load<u32>(counts + (partition << 2)) + 1)
+      store<u32>(bytes + (partition << 2), load<u32>(bytes + (partition << 2)) + length)
+    }
   }
   // Counts become the place behind each partition's last entry, entries are put in from the back, and the counts are
   // what the places are apart again.
@@ -55,16 +71,17 @@ export function entriesByPartition(
     sum += load<u32>(counts + (p << 2))
     store<u32>(counts + (p << 2), sum)
   }
-  let entry = end
   next = scratch + (size << 2)
-  while (next > scratch) {
-    entry -= ENTRY_BYTES
-    if (load<u32>(entry, 16) == 0) continue
-    next -= 4
-    const place = counts + ((load<u32>(next) as usize) << 2)
-    const index = load<u32>(place) - 1
-    store<u32>(place, index)
-    store<u32>(entries + ((index as usize) << 2), entry as u32)
+  for (let i = runs; i > 0; i--) {
+    const run = runAt(table, runs, i - 1)
+    for (let entry = run + RUN_BYTES - ENTRY_BYTES; entry >= run; entry -= ENTRY_BYTES) {
+      if (load<u32>(entry, 16) == 0) continue
+      next -= 4
+      const place = counts + ((load<u32>(next) as usize) << 2)
+      const index = load<u32>(place) - 1
+      store<u32>(place, index)
+      store<u32>(entries + ((index as usize) << 2), entry as u32)
+    }
   }
   let start = size
   for (let p: usize = partitions; p > 0; p--) {

@@ -157,10 +157,15 @@ export function addOne(counter: usize, at: usize, length: u32, hash: u32, weight
   let entry = table + (slot << ENTRY_SHIFT)
   if (length <= 16) {
     const key = Scan.head(at, length)
+    const home = entry
     for (;;) {
       const found = load<u64>(entry, 16)
       if (found == meta && !v128.any_true(v128.xor(key, v128.load(entry)))) {
-        store<f64>(entry, load<f64>(entry, 24) + weight, 24)
+        const sum = load<f64>(entry, 24) + weight
+        store<f64>(entry, sum, 24)
+        // The most frequent keys come to where they are looked for first. All slots between the two are taken, so that
+        // the other one is still found.
+        if (sum > load<f64>(home, 24)) swap(home, entry)
         return true
       }
       if ((found as u32) == 0) break
@@ -188,6 +193,16 @@ export function addOne(counter: usize, at: usize, length: u32, hash: u32, weight
   store<u32>(counter, load<u32>(counter, COUNTER_SIZE) + 1, COUNTER_SIZE)
   store<u64>(counter, load<u64>(counter, COUNTER_KEY_BYTES) + length, COUNTER_KEY_BYTES)
   return true
+}
+
+/** Exchanges two entries of one run. */
+function swap(a: usize, b: usize): void {
+  const key = v128.load(a)
+  const rest = v128.load(a, 16)
+  v128.store(a, v128.load(b))
+  v128.store(a, v128.load(b, 16), 16)
+  v128.store(b, key)
+  v128.store(b, rest, 16)
 }
 
 /** The address behind the last entry. */
