@@ -66,6 +66,8 @@ async function splitsOf(options: FilesOptions, context: SplitContext): Promise<S
   const total = found.reduce((sum, { size }) => sum + size, 0)
   const { least, largest, splits: wanted } = context.asText && options.column !== undefined ? textSizes : recordSizes
   const bytes = options.splitBytes ?? Math.max(least, Math.min(largest, Math.ceil(total / wanted)))
+  // A file a little larger is not cut in two for that.
+  const slack = options.splitBytes === undefined ? 0.25 : 0
   const canSplit = options.format !== 'bytes' && encoding.splittable
 
   const entries: FileEntry[] = []
@@ -84,7 +86,7 @@ async function splitsOf(options: FilesOptions, context: SplitContext): Promise<S
     entries.push(...(await Promise.all(part.map((file) => describeFile(file, options, encoding)))))
   }
   for (const [index, file] of entries.entries()) {
-    const count = canSplit ? Math.max(1, Math.ceil(file.size / bytes)) : 1
+    const count = canSplit ? Math.max(1, Math.ceil(file.size / bytes - slack)) : 1
     const borders = Array.from({ length: count - 1 }, (_, i) => Math.ceil(((i + 1) * file.size) / count))
     const starts =
       options.format === 'csv' && !context.dry
