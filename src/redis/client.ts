@@ -4,7 +4,7 @@ import { connect, isIP, type Socket } from 'node:net'
 import { connect as connectTls, type ConnectionOptions } from 'node:tls'
 import type { Argument, CallOptions, ColumnReply, Reply } from './deployment.ts'
 import { NotSentError } from './failures.ts'
-import type { BulkColumn } from './protocol/column.ts'
+import type { EncodedArguments } from './protocol/arguments.ts'
 import { ErrorReply, ProtocolError, ReplyReader, type Decoding, type Value } from './protocol/reader.ts'
 import { encodeRequest, type RequestArgument } from './protocol/request.ts'
 import type { Address, Credentials } from './url.ts'
@@ -130,12 +130,12 @@ export class Client {
   }
 
   /** Sends one command. */
-  send(args: readonly RequestArgument[], decoding: Decoding, behind?: BulkColumn): Promise<Value> {
+  send(args: readonly RequestArgument[], decoding: Decoding, behind?: EncodedArguments): Promise<Value> {
     if (!this.#ready) return Promise.reject(new NotSentError(this.#ended))
     return this.#ask(args, decoding, behind)
   }
 
-  #ask(args: readonly RequestArgument[], decoding: Decoding, behind?: BulkColumn): Promise<Value> {
+  #ask(args: readonly RequestArgument[], decoding: Decoding, behind?: EncodedArguments): Promise<Value> {
     return new Promise((resolve, reject) => {
       if (this.#ended !== undefined) throw this.#ended
       const pieces = this.#pieces
@@ -306,7 +306,7 @@ export function send(client: Client, args: readonly RequestArgument[], options?:
 export function sendForColumns(
   client: Client,
   args: readonly RequestArgument[],
-  behind?: BulkColumn,
+  behind?: EncodedArguments,
 ): Promise<ColumnReply> {
   return client.send(args, columnReplies, behind) as Promise<ColumnReply>
 }

@@ -15,7 +15,7 @@ import { isFunctionMissing } from './failures.ts'
 import { readLibrary, type Library } from './library.ts'
 import { loadLibrary } from './load.ts'
 import { mayResend } from './resend.ts'
-import type { BulkColumn } from './protocol/column.ts'
+import type { EncodedArguments } from './protocol/arguments.ts'
 import { Router, untilAborted, type Target } from './router.ts'
 import { slotOf } from './slots.ts'
 import { parseUrl } from './url.ts'
@@ -122,7 +122,7 @@ export class RedisDeployment implements Deployment {
   columns(
     place: { readonly shard: string } | { readonly key: string | Uint8Array },
     args: readonly Argument[],
-    behind?: BulkColumn,
+    behind?: EncodedArguments,
   ): Promise<ColumnReply> {
     const encoded = encode(args)
     const sending = (client: Client): Promise<ColumnReply> => sendForColumns(client, encoded, behind)

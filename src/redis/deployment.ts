@@ -1,6 +1,7 @@
 // One Redis or Valkey deployment, standalone or cluster, as the rest of Gearmill sees it. Nothing outside of this folder
 // knows which client library is used.
 
+import type { EncodedArguments } from './protocol/arguments.ts'
 import type { BulkColumn } from './protocol/column.ts'
 
 /** A command or function argument. Numbers are sent as their decimal text. */
@@ -63,7 +64,7 @@ export interface Deployment {
   columns(
     place: { readonly shard: string } | { readonly key: string | Uint8Array },
     args: readonly Argument[],
-    behind?: BulkColumn,
+    behind?: EncodedArguments,
   ): Promise<ColumnReply>
   /** FCALL of a function of the library; loads the library where it is missing and tries TRYAGAIN, LOADING and lost connections again. Idempotence is the function's own matter. */
   call(name: string, keys: readonly string[], args: readonly Argument[], options?: CallOptions): Promise<Reply>

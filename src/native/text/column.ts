@@ -16,6 +16,9 @@ export interface CountColumns {
 
 const encoder = new TextEncoder()
 
+// A call into the runtime costs as much as a loop over so many bytes.
+const shortBytes = 32
+
 /** A column that grows. */
 export class ColumnBuilder {
   #bytes: Uint8Array
@@ -51,7 +54,21 @@ export class ColumnBuilder {
     this.#offsets[this.#length] = this.#end
   }
 
-  /** Adds a well-formed string. */
+  /** Adds a copy of text `i` of a column. */
+  addFrom({ bytes, offsets }: TextColumn, i: number): void {
+    const from = offsets[i] as number
+    const to = offsets[i + 1] as number
+    const size = to - from
+    this.#reserve(size, 1)
+    let end = this.#end
+    if (size <= shortBytes) for (let at = from; at < to; at++) this.#bytes[end++] = bytes[at] as number
+    else this.#bytes.set(bytes.subarray(from, to), end)
+    this.#end += size
+    this.#length++
+    this.#offsets[this.#length] = this.#end
+  }
+
+  /** Adds a string; lone surrogates become U+FFFD. */
   addText(text: string): void {
     this.#reserve(text.length * 3, 1)
     this.#end += encoder.encodeInto(text, this.#bytes.subarray(this.#end)).written

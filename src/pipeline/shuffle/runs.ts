@@ -10,8 +10,8 @@ export type Compare = (left: unknown, right: unknown) => number
 /** Starts reading a sorted source from its beginning. */
 export type Source = () => AsyncIterable<readonly unknown[]>
 
-// More sources than this are merged in several passes: each has an open file and a frame in memory.
-const fanIn = 64
+/** More sources than this are merged in several passes: each has an open file and a frame in memory. */
+export const fanIn = 64
 const batchSize = 1024
 
 /** The scratch files of one task. */
@@ -103,7 +103,7 @@ async function* mergeOnce(sources: readonly Source[], compare: Compare): AsyncGe
       const order = compare(a.batch[a.at], b.batch[b.at])
       return order < 0 || (order === 0 && a.rank < b.rank)
     }
-    for (let i = (heads.length >> 1) - 1; i >= 0; i--) sink(heads, i, before)
+    heapify(heads, before)
 
     let batch: unknown[] = []
     while (heads.length > 0) {
@@ -136,17 +136,23 @@ async function refill(head: Head): Promise<boolean> {
   }
 }
 
-function sink(heads: Head[], start: number, before: (a: Head, b: Head) => boolean): void {
+/** Makes a heap, whose first item is before all others. */
+export function heapify<T>(items: T[], before: (a: T, b: T) => boolean): void {
+  for (let i = (items.length >> 1) - 1; i >= 0; i--) sink(items, i, before)
+}
+
+/** Brings an item of a heap that is later than it was to its place. */
+export function sink<T>(heap: T[], start: number, before: (a: T, b: T) => boolean): void {
   let at = start
   for (;;) {
     let least = at
-    for (const child of [2 * at + 1, 2 * at + 2]) {
-      if (child < heads.length && before(heads[child] as Head, heads[least] as Head)) least = child
+    for (let child = 2 * at + 1; child <= 2 * at + 2 && child < heap.length; child++) {
+      if (before(heap[child] as T, heap[least] as T)) least = child
     }
     if (least === at) return
-    const moved = heads[at] as Head
-    heads[at] = heads[least] as Head
-    heads[least] = moved
+    const moved = heap[at] as T
+    heap[at] = heap[least] as T
+    heap[least] = moved
     at = least
   }
 }

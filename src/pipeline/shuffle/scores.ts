@@ -3,16 +3,16 @@
 import { type Batch, type CountBatch, type PairBatch, toRecords } from '../../codec/batch.ts'
 import { encodeBatch } from '../../codec/frames.ts'
 import { ColumnBuilder } from '../../native/text/column.ts'
-import type { Collector, MergeContext, ShuffleContext } from '../define.ts'
+import type { Collector, ShuffleContext } from '../define.ts'
 import { type Budget, budgetOf } from './budget.ts'
 import type { Compare } from './runs.ts'
-import { SortCollector, mergeRuns } from './sorted.ts'
+import { SortCollector } from './sorted.ts'
 
 export type Scored = readonly [member: string | Uint8Array, score: number]
 
 const entriesOfFrame = 16_384
 
-const byScore: Compare = (left, right) => {
+export const byScore: Compare = (left, right) => {
   const [a, b] = [(left as Scored)[1], (right as Scored)[1]]
   return a < b ? -1 : a > b ? 1 : 0
 }
@@ -92,12 +92,13 @@ function* sortedBatches(batches: readonly CountBatch[], length: number): Generat
   for (let from = 0; from < length; from += entriesOfFrame) {
     const part = order.subarray(from, from + entriesOfFrame)
     const keys = new ColumnBuilder(16 * part.length, part.length)
-    for (const entry of part) {
-      const { bytes, offsets } = (batches[sources[entry] as number] as CountBatch).keys
-      const i = indexes[entry] as number
-      keys.add(bytes.subarray(offsets[i], offsets[i + 1]))
+    const values = new Float64Array(part.length)
+    for (let i = 0; i < part.length; i++) {
+      const entry = part[i] as number
+      keys.addFrom((batches[sources[entry] as number] as CountBatch).keys, indexes[entry] as number)
+      values[i] = scores[entry] as number
     }
-    yield { kind: 'pairs', keys: keys.finish(), values: Float64Array.from(part, (entry) => scores[entry] as number) }
+    yield { kind: 'pairs', keys: keys.finish(), values }
   }
 }
 
@@ -106,7 +107,8 @@ export function orderOf(scores: Float64Array): Uint32Array {
   const order = new Uint32Array(scores.length)
   for (let i = 0; i < order.length; i++) order[i] = i
   let most = 0
-  for (const score of scores) {
+  for (let i = 0; i < scores.length; i++) {
+    const score = scores[i] as number
     if (score >>> 0 !== score) {
       return order.sort((a, b) => {
         const [left, right] = [scores[a] as number, scores[b] as number]
@@ -123,14 +125,15 @@ const digits = 1 << digitBits
 
 /** Counts are whole numbers, most of them small: sorted digit by digit, the lowest first. */
 function radixSorted(indexes: Uint32Array, scores: Float64Array, most: number): Uint32Array {
+  const length = indexes.length
+  const counts = Uint32Array.from(scores)
   let from: Uint32Array = indexes
-  let to: Uint32Array = new Uint32Array(indexes.length)
+  let to: Uint32Array = new Uint32Array(length)
   const ends = new Uint32Array(digits)
   for (let shift = 0; shift < 32 && most / 2 ** shift >= 1; shift += digitBits) {
     ends.fill(0)
-    const digitOf = (index: number): number => ((scores[index] as number) >>> shift) & (digits - 1)
-    for (const index of from) {
-      const digit = digitOf(index)
+    for (let i = 0; i < length; i++) {
+      const digit = ((counts[i] as number) >>> shift) & (digits - 1)
       ends[digit] = (ends[digit] as number) + 1
     }
     let sum = 0
@@ -139,8 +142,9 @@ function radixSorted(indexes: Uint32Array, scores: Float64Array, most: number): 
       ends[digit] = sum
       sum += count
     }
-    for (const index of from) {
-      const digit = digitOf(index)
+    for (let i = 0; i < length; i++) {
+      const index = from[i] as number
+      const digit = ((counts[index] as number) >>> shift) & (digits - 1)
       const place = ends[digit] as number
       to[place] = index
       ends[digit] = place + 1
@@ -148,9 +152,4 @@ function radixSorted(indexes: Uint32Array, scores: Float64Array, most: number): 
     ;[from, to] = [to, from]
   }
   return from
-}
-
-/** The reduce side: all members in the order of their scores. */
-export function mergeScores(context: MergeContext): AsyncGenerator<readonly Scored[]> {
-  return mergeRuns(context, byScore) as AsyncGenerator<readonly Scored[]>
 }

@@ -1,9 +1,10 @@
 // toHash(key, { mode }): fields and values, from { key, value }, [field, value] or the properties of other objects.
 import { PlanError } from '../../errors.ts'
 import type { Command } from '../../engine/runner.ts'
-import { defineSink } from '../define.ts'
+import type { EncodedArguments } from '../../redis/protocol/arguments.ts'
+import { type MergeContext, defineSink } from '../define.ts'
 import { RecordCollector, allBatches } from '../shuffle/stream.ts'
-import { publish } from './publish.ts'
+import { PairWriter, publish } from './publish.ts'
 import { textOfValue } from './text.ts'
 
 interface HashOptions {
@@ -56,7 +57,18 @@ export const replaceHash = defineSink({
         end: () => records.end(),
       }
     },
-    finish: ({ key }, _functions, context) =>
-      publish(context, key, 'HSET', allBatches(context) as AsyncIterable<readonly Field[]>),
+    finish: ({ key }, _functions, context) => publish(context, key, 'HSET', fieldsAndValues(context)),
   },
 })
+
+async function* fieldsAndValues(context: MergeContext): AsyncGenerator<EncodedArguments> {
+  const writer = new PairWriter()
+  for await (const batch of allBatches(context)) {
+    for (const [field, value] of batch as readonly Field[]) {
+      writer.add(field)
+      writer.add(value)
+      if (writer.isFull) yield writer.take()
+    }
+  }
+  if (writer.length > 0) yield writer.take()
+}

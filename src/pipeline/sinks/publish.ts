@@ -1,7 +1,7 @@
 // Mode replace: a whole value is built under a temporary key of the attempt, in the slot of its target, and takes the
 // target's place when the task commits. A failed execution publishes nothing; what it built expires.
 import { randomBytes } from 'node:crypto'
-import type { Argument } from '../../redis/deployment.ts'
+import { ArgumentWriter, type EncodedArguments } from '../../redis/protocol/arguments.ts'
 import { slotTag } from '../../redis/slots.ts'
 import type { MergeContext } from '../define.ts'
 
@@ -12,15 +12,24 @@ const bytesTogether = 512 * 1024
 // Commands that are under way at a time.
 const window = 8
 
+/** Collects pairs to the arguments of commands. */
+export class PairWriter extends ArgumentWriter {
+  /** There are as many as one command should have. */
+  get isFull(): boolean {
+    return this.length >= 2 * pairsTogether || this.bytes >= bytesTogether
+  }
+}
+
 /**
- * Writes batches of pairs with `command` and publishes the key. Returns how many pairs there were.
+ * Writes pairs with `command` and publishes the key. Returns how many pairs there were.
  * @param command ZADD or HSET, which take `key pair pair ...`
+ * @param parts the pairs, as a PairWriter cut them
  */
 export async function publish(
   context: MergeContext,
   target: string,
   command: 'ZADD' | 'HSET',
-  pairs: AsyncIterable<readonly Pair[]>,
+  parts: AsyncIterable<EncodedArguments>,
 ): Promise<number> {
   if (!(await context.mayPublish())) return 0
   const { task, environment } = context
@@ -32,19 +41,17 @@ export async function publish(
 
   let written = 0
   let waiting: Promise<unknown>[] = []
-  for await (const batch of pairs) {
-    for (const part of chunksOf(batch)) {
-      task.signal.throwIfAborted()
-      waiting.push(deployment.command(temporary, [command, temporary, ...part.flat()]))
-      written += part.length
-      if (waiting.length >= window) {
-        await Promise.all([...waiting, deployment.command(temporary, ['PEXPIRE', temporary, expiryMs])])
-        waiting = []
-      }
-    }
-  }
-  if (waiting.length > 0)
+  const settle = async (): Promise<void> => {
     await Promise.all([...waiting, deployment.command(temporary, ['PEXPIRE', temporary, expiryMs])])
+    waiting = []
+  }
+  for await (const part of parts) {
+    task.signal.throwIfAborted()
+    waiting.push(deployment.columns({ key: temporary }, [command, temporary], part))
+    written += part.length / 2
+    if (waiting.length >= window) await settle()
+  }
+  if (waiting.length > 0) await settle()
 
   // Redis keeps no empty values: an empty result is a key that is gone. The first RENAME fails where the temporary key is
   // not there any more, before the old value is touched.
@@ -60,22 +67,4 @@ export async function publish(
         ]
   await task.effect(0, effects)
   return written
-}
-
-type Pair = readonly [Argument, Argument]
-
-function* chunksOf(pairs: readonly Pair[]): Generator<readonly Pair[]> {
-  let from = 0
-  let bytes = 0
-  for (const [i, [left, right]] of pairs.entries()) {
-    bytes += sizeOf(left) + sizeOf(right)
-    if (i + 1 - from < pairsTogether && bytes < bytesTogether && i + 1 < pairs.length) continue
-    yield pairs.slice(from, i + 1)
-    from = i + 1
-    bytes = 0
-  }
-}
-
-function sizeOf(argument: Argument): number {
-  return typeof argument === 'number' ? 8 : argument.length
 }

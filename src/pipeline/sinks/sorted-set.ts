@@ -1,8 +1,11 @@
 // toSortedSet(key, { mode }): members and scores. Of several scores of one member, mode replace keeps the largest.
 import { PlanError } from '../../errors.ts'
 import { defineSink } from '../define.ts'
-import { ScoreCollector, type Scored, mergeScores } from '../shuffle/scores.ts'
-import { publish } from './publish.ts'
+import type { EncodedArguments } from '../../redis/protocol/arguments.ts'
+import type { MergeContext } from '../define.ts'
+import { mergeScores } from '../shuffle/score-merge.ts'
+import { ScoreCollector, type Scored } from '../shuffle/scores.ts'
+import { PairWriter, publish } from './publish.ts'
 import { textOfValue } from './text.ts'
 
 interface SortedSetOptions {
@@ -53,12 +56,26 @@ export const replaceSortedSet = defineSink({
     sorts: true,
     // Sorted by score: the server inserts at the end of its list then, in half the time.
     collect: (_options, _functions, context) => new ScoreCollector(context, scoredOf),
-    finish: ({ key }, _functions, context) => publish(context, key, 'ZADD', pairsOf(mergeScores(context))),
+    finish: ({ key }, _functions, context) => publish(context, key, 'ZADD', scoresAndMembers(context)),
   },
 })
 
-async function* pairsOf(
-  batches: AsyncIterable<readonly Scored[]>,
-): AsyncGenerator<(readonly [string, string | Uint8Array])[]> {
-  for await (const batch of batches) yield batch.map(([member, score]) => [scoreText(score), member] as const)
+async function* scoresAndMembers(context: MergeContext): AsyncGenerator<EncodedArguments> {
+  const writer = new PairWriter()
+  let last = NaN
+  let text = ''
+  for await (const { keys, values } of mergeScores(context)) {
+    for (let i = 0; i < values.length; i++) {
+      const score = values[i] as number
+      // Most counts are small: many members in a row have the same.
+      if (!Object.is(score, last)) {
+        last = score
+        text = scoreText(score)
+      }
+      writer.add(text)
+      writer.addBytes(keys.bytes, keys.offsets[i] as number, keys.offsets[i + 1] as number)
+      if (writer.isFull) yield writer.take()
+    }
+  }
+  if (writer.length > 0) yield writer.take()
 }

@@ -1,6 +1,7 @@
 // An array of bulk strings as it came from the server: the bytes, and where each item lies in them. No item is an object of
 // its own until somebody asks for it, and a range of items can be sent on as it is, for requests look like replies.
 import { isAscii, isUtf8 } from 'node:buffer'
+import type { EncodedArguments } from './arguments.ts'
 
 /** Text where an item is UTF-8, else its bytes; null where the server had none. */
 export type Item = string | Buffer | null
@@ -8,7 +9,7 @@ export type Item = string | Buffer | null
 // Items are decoded by one call for many of them. What a piece of a text keeps alive is the whole text: no more than this.
 const pieceBytes = 1024
 
-export class BulkColumn {
+export class BulkColumn implements EncodedArguments {
   readonly bytes: Buffer
   readonly starts: Uint32Array
   /** In bytes; -1 for null. */

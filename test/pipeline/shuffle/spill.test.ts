@@ -10,7 +10,8 @@ import { compareValues } from '../../../src/codec/compare.ts'
 import type { MergeContext, ShuffleContext } from '../../../src/pipeline/define.ts'
 import { CountCollector, mergeCounts } from '../../../src/pipeline/shuffle/counts.ts'
 import { Scratch, mergeSorted } from '../../../src/pipeline/shuffle/runs.ts'
-import { ScoreCollector, type Scored, mergeScores } from '../../../src/pipeline/shuffle/scores.ts'
+import { mergeScores } from '../../../src/pipeline/shuffle/score-merge.ts'
+import { ScoreCollector, type Scored } from '../../../src/pipeline/shuffle/scores.ts'
 import { SortCollector } from '../../../src/pipeline/shuffle/sorted.ts'
 import { TableCollector, mergeTables } from '../../../src/pipeline/shuffle/table.ts'
 
@@ -79,9 +80,9 @@ describe('budgets', () => {
       const scores: number[] = []
       const members: string[] = []
       for await (const batch of mergeScores(merging(written))) {
-        for (const [member, score] of batch) {
+        for (const [member, score] of toRecords(batch) as [string, number][]) {
           scores.push(score)
-          members.push(`${String(score)} ${String(member)}`)
+          members.push(`${String(score)} ${member}`)
         }
       }
       return { scores, members: members.sort() }
@@ -100,6 +101,21 @@ describe('budgets', () => {
       }),
       { numRuns: 60 },
     )
+  })
+
+  it('of scores are merged in one order, however many tasks there were', async () => {
+    const written: Uint8Array[][] = []
+    for (let task = 0; task < 70; task++) {
+      const { context, frames } = shuffle()
+      const collector = new ScoreCollector(context, (record) => record as Scored)
+      for (const member of ['a', 'b']) collector.add([`${member}${task}`, task % 7])
+      await collector.end()
+      written.push(frames[0] as Uint8Array[])
+    }
+    const merged: unknown[] = []
+    for await (const batch of mergeScores(merging(written))) merged.push(...toRecords(batch))
+    const tasks = Array.from({ length: 70 }, (_, task) => task).sort((a, b) => (a % 7) - (b % 7) || a - b)
+    expect(merged).toEqual(tasks.flatMap((task) => ['a', 'b'].map((member) => [`${member}${task}`, task % 7])))
   })
 
   it('of countBy change nothing, not even the order of strings', async () => {
