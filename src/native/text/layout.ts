@@ -15,18 +15,20 @@ export const TOKENS_BYTE = 1
 export const TOKENS_BYTES = 2
 export const TOKENS_WORDS = 3
 
-/** Fields of a counter, as byte offsets. */
-export const COUNTER_TABLE = 0
-export const COUNTER_BITS = 4
-export const COUNTER_SIZE = 8
-export const COUNTER_LIMIT = 12
-export const COUNTER_ARENA = 16
-export const COUNTER_ARENA_POSITION = 20
-export const COUNTER_ARENA_END = 24
-export const COUNTER_TOKENS = 32
-export const COUNTER_MEMORY = 40
-export const COUNTER_KEY_BYTES = 48
-export const COUNTER_BYTES = 64
+/** Fields of a counter, as byte offsets. Its two tables have an address, 2-logarithm of entries, keys, and most keys (four u32). */
+export const COUNTER_SHORT = 0
+export const COUNTER_LONG = 16
+export const COUNTER_ARENA = 32
+export const COUNTER_ARENA_POSITION = 36
+export const COUNTER_ARENA_END = 40
+export const COUNTER_SIZE = 44
+export const COUNTER_TOKENS = 48
+export const COUNTER_MEMORY = 56
+export const COUNTER_KEY_BYTES = 64
+export const COUNTER_BYTES = 72
+export const TABLE_BITS = 4
+export const TABLE_SIZE = 8
+export const TABLE_LIMIT = 12
 
 /** Fields of a CSV scanner, as byte offsets. */
 export const CSV_POSITION = 0

@@ -219,6 +219,44 @@ describe('drain', () => {
     )
   })
 
+  it('gives counts of any size, of keys of any length', () => {
+    const key = fc.constantFrom(
+      '',
+      'a',
+      'b',
+      'a\0',
+      '\0',
+      'twelve bytes',
+      'éééééé',
+      '13 bytes here',
+      'x'.repeat(16),
+      'y'.repeat(17),
+    )
+    const weight = fc.constantFrom(1, 2, 0, 0.5, -1, 2 ** 31, 2 ** 32 - 3, 2 ** 32 - 2, 2 ** 32 - 1, 2 ** 32, 2 ** 40)
+    // No weight: as a token.
+    const steps = fc.array(fc.tuple(key, fc.option(weight, { nil: undefined })), { maxLength: 30 })
+    fc.assert(
+      fc.property(steps, fc.integer({ min: 1, max: 12 }), (added, k) => {
+        const counter = kernel.counter({ tokens: 'none' })
+        const expected = new Map<string, number>()
+        for (const [name, times] of added) {
+          if (times === undefined) counter.addColumn(textColumn([name]))
+          else counter.merge(textColumn([name]), Float64Array.of(times))
+          expected.set(name, (expected.get(name) ?? 0) + (times ?? 1))
+        }
+        expect(counter.size).toBe(expected.size)
+        const { keys, values } = counter.top(k)
+        const highest = [...expected].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1)).slice(0, k)
+        expect(textsOf(keys).map((name, i) => [name, values[i]])).toEqual(highest)
+        const drained = counter.drain({ partitions: 3, sorted: true })
+        for (const part of drained.partitions) expect(textsOf(part.keys)).toEqual(textsOf(part.keys).sort())
+        expect(countsIn(drained)).toEqual(expected)
+        counter.close()
+      }),
+      { numRuns: 300 },
+    )
+  })
+
   it('gives lone surrogates apart, and merges them one by one', () => {
     const counter = kernel.counter({ tokens: 'words' })
     counter.addStrings(['a \ud83d', 'b \ud83d'])

@@ -1,18 +1,18 @@
 // A counter's entries as columns: which partition each belongs to, in which order, and their bytes.
-import { COUNTER_SIZE, COUNTER_TABLE } from '../layout'
-import { ENTRY_BYTES, entriesEnd, keyOf } from './table'
+import { COUNTER_LONG, COUNTER_SHORT, COUNTER_SIZE } from '../layout'
+import { Entry, LONG_SHIFT, SHORT_SHIFT, tableBytes } from './table'
 
-/** A run of 16 entries: long enough for the cache, short enough to leave no mark in a table that it is merged into. */
-const RUN_BYTES: usize = 16 * ENTRY_BYTES
+/** 2-logarithm of the entries of a run: long enough for the cache, short enough to leave no mark in a table that it is merged into. */
+const RUN_SHIFT: u32 = 6
 const STRIDE: u32 = 0x9e3779b1
 
 /**
  * The i-th run to be listed. Not one after the other: entries lie in the order of their hashes, and whoever adds keys in
  * that order to a table that still grows fills one end of it, where each look-up then walks past all of the others.
  */
-function runAt(table: usize, runs: u32, i: u32): usize {
+function runAt(table: usize, runs: u32, i: u32, shift: u32): usize {
   // The number of runs is a power of two, so that an odd stride visits each of them once.
-  return table + (((i * STRIDE) & (runs - 1)) as usize) * RUN_BYTES
+  return (load<u32>(table) as usize) + ((((i * STRIDE) & (runs - 1)) as usize) << (RUN_SHIFT + shift))
 }
 
 /** MurmurHash3 x86 32 with seed 0: the hash that partitions keys everywhere (src/codec/hash.ts). */
@@ -36,8 +36,8 @@ function scramble(word: u32): u32 {
 }
 
 /**
- * Lists the addresses of all entries in `entries`, partition after partition. `counts` and `bytes` (u32, zero, one each a
- * partition) get the number of keys and of their bytes; `scratch` has room for one u32 an entry.
+ * Lists all entries in `entries`, partition after partition. `counts` and `bytes` (u32, zero, one each a partition) get the
+ * number of keys and of their bytes; `scratch` has room for one u32 an entry.
  */
 export function entriesByPartition(
   counter: usize,
@@ -47,23 +47,8 @@ export function entriesByPartition(
   entries: usize,
   scratch: usize,
 ): void {
-  const table: usize = load<u32>(counter, COUNTER_TABLE)
-  const runs = ((entriesEnd(counter) - table) / RUN_BYTES) as u32
-  const size = load<u32>(counter, COUNTER_SIZE)
-  let next = scratch
-  for (let i: u32 = 0; i < runs; i++) {
-    const run = runAt(table, runs, i)
-    for (let entry = run; entry < run + RUN_BYTES; entry += ENTRY_BYTES) {
-      const length = load<u32>(entry, 16) - 1
-      if (length == u32.MAX_VALUE) continue
-      const hash = partitionHash(keyOf(entry), length)
-      const partition = (((hash as u64) * (partitions as u64)) >> 32) as usize
-      store<u32>(next, partition as u32)
-      next += 4
-      store<u32>(counts + (partition << 2), load<u32>(counts + (partition << 2)) + 1)
-      store<u32>(bytes + (partition << 2), load<u32>(bytes + (partition << 2)) + length)
-    }
-  }
+  const behind = partitionsOf(counter + COUNTER_SHORT, SHORT_SHIFT, partitions, counts, bytes, scratch)
+  partitionsOf(counter + COUNTER_LONG, LONG_SHIFT, partitions, counts, bytes, behind)
   // Counts become the place behind each partition's last entry, entries are put in from the back, and the counts are
   // what the places are apart again.
   let sum: u32 = 0
@@ -71,18 +56,9 @@ export function entriesByPartition(
     sum += load<u32>(counts + (p << 2))
     store<u32>(counts + (p << 2), sum)
   }
-  next = scratch + (size << 2)
-  for (let i = runs; i > 0; i--) {
-    const run = runAt(table, runs, i - 1)
-    for (let entry = run + RUN_BYTES - ENTRY_BYTES; entry >= run; entry -= ENTRY_BYTES) {
-      if (load<u32>(entry, 16) == 0) continue
-      next -= 4
-      const place = counts + ((load<u32>(next) as usize) << 2)
-      const index = load<u32>(place) - 1
-      store<u32>(place, index)
-      store<u32>(entries + ((index as usize) << 2), entry as u32)
-    }
-  }
+  const size = load<u32>(counter, COUNTER_SIZE)
+  const next = place(counter + COUNTER_LONG, LONG_SHIFT, counts, entries, scratch + (size << 2))
+  place(counter + COUNTER_SHORT, SHORT_SHIFT, counts, entries, next)
   let start = size
   for (let p: usize = partitions; p > 0; p--) {
     const place = counts + ((p - 1) << 2)
@@ -92,17 +68,56 @@ export function entriesByPartition(
   }
 }
 
+/** Writes the partition of each entry of a table to `to`, and adds it up; returns the address behind the last one. */
+function partitionsOf(table: usize, shift: u32, partitions: u32, counts: usize, bytes: usize, to: usize): usize {
+  const runs = tableBytes(table, shift) >> (RUN_SHIFT + shift)
+  for (let i: u32 = 0; i < runs; i++) {
+    const run = runAt(table, runs, i, shift)
+    const end = run + (1 << (RUN_SHIFT + shift))
+    for (let at = run; at < end; at += 1 << shift) {
+      if (!Entry.isTaken(at, shift)) continue
+      const entry: usize = Entry.nameOf(at, shift)
+      const length = Entry.length(entry)
+      const hash = partitionHash(Entry.key(entry), length)
+      const partition = (((hash as u64) * (partitions as u64)) >> 32) as usize
+      store<u32>(to, partition as u32)
+      to += 4
+      store<u32>(counts + (partition << 2), load<u32>(counts + (partition << 2)) + 1)
+      store<u32>(bytes + (partition << 2), load<u32>(bytes + (partition << 2)) + length)
+    }
+  }
+  return to
+}
+
+/** Lists the entries of a table, the last one first, by the partitions that end at `next`; returns where those of the table before end. */
+function place(table: usize, shift: u32, counts: usize, entries: usize, next: usize): usize {
+  const runs = tableBytes(table, shift) >> (RUN_SHIFT + shift)
+  for (let i = runs; i > 0; i--) {
+    const run = runAt(table, runs, i - 1, shift)
+    for (let at = run + (1 << (RUN_SHIFT + shift)); at > run;) {
+      at -= 1 << shift
+      if (!Entry.isTaken(at, shift)) continue
+      next -= 4
+      const place = counts + ((load<u32>(next) as usize) << 2)
+      const index = load<u32>(place) - 1
+      store<u32>(place, index)
+      store<u32>(entries + ((index as usize) << 2), Entry.nameOf(at, shift))
+    }
+  }
+  return next
+}
+
 /** Writes the keys and counts of listed entries. Returns the number of key bytes. */
 export function writeEntries(entries: usize, count: u32, bytes: usize, offsets: usize, values: usize): u32 {
   let to = bytes
   for (let i: usize = 0; i < count; i++) {
     const entry: usize = load<u32>(entries + (i << 2))
-    const length = load<u32>(entry, 16) - 1
+    const length = Entry.length(entry)
     store<u32>(offsets + (i << 2), (to - bytes) as u32)
-    store<f64>(values + (i << 3), load<f64>(entry, 24))
+    store<f64>(values + (i << 3), Entry.count(entry))
     // 16 bytes are written whatever the length: the next key writes over what is too much.
-    if (length <= 16) v128.store(to, v128.load(entry))
-    else memory.copy(to, load<u32>(entry), length)
+    if (length <= 16) v128.store(to, v128.load(Entry.key(entry)))
+    else memory.copy(to, Entry.key(entry), length)
     to += length
   }
   store<u32>(offsets + ((count as usize) << 2), (to - bytes) as u32)
@@ -119,18 +134,21 @@ export function sortByKey(entries: usize, count: u32, scratch: usize): void {
  * 2 * k. Returns the number of entries.
  */
 export function topEntries(counter: usize, k: u32, entries: usize, scratch: usize): u32 {
-  const table: usize = load<u32>(counter, COUNTER_TABLE)
-  const end = entriesEnd(counter)
   let held: u32 = 0
   let least = -Infinity
-  for (let entry = table; entry < end; entry += ENTRY_BYTES) {
-    if (load<u32>(entry, 16) == 0 || load<f64>(entry, 24) < least) continue
-    store<u32>(entries + ((held as usize) << 2), entry as u32)
-    held++
-    if (held == 2 * k) {
-      sort(entries, held, scratch, true)
-      held = k
-      least = load<f64>(load<u32>(entries + (((k - 1) as usize) << 2)), 24)
+  for (let shift = SHORT_SHIFT; shift <= LONG_SHIFT; shift++) {
+    const table = counter + (shift == SHORT_SHIFT ? COUNTER_SHORT : COUNTER_LONG)
+    const end = (load<u32>(table) as usize) + tableBytes(table, shift)
+    for (let at: usize = load<u32>(table); at < end; at += 1 << shift) {
+      const entry: usize = Entry.nameOf(at, shift)
+      if (!Entry.isTaken(at, shift) || Entry.count(entry) < least) continue
+      store<u32>(entries + ((held as usize) << 2), entry as u32)
+      held++
+      if (held == 2 * k) {
+        sort(entries, held, scratch, true)
+        held = k
+        least = Entry.count(load<u32>(entries + (((k - 1) as usize) << 2)))
+      }
     }
   }
   sort(entries, held, scratch, true)
@@ -175,14 +193,14 @@ function sort(entries: usize, count: u32, scratch: usize, byCount: bool): void {
 
 function isBefore(a: usize, b: usize, byCount: bool): bool {
   if (byCount) {
-    const difference = load<f64>(a, 24) - load<f64>(b, 24)
+    const difference = Entry.count(a) - Entry.count(b)
     if (difference != 0) return difference > 0
   }
-  const lengthA = load<u32>(a, 16) - 1
-  const lengthB = load<u32>(b, 16) - 1
+  const lengthA = Entry.length(a)
+  const lengthB = Entry.length(b)
   const shorter = min(lengthA, lengthB)
-  const keyA = keyOf(a)
-  const keyB = keyOf(b)
+  const keyA = Entry.key(a)
+  const keyB = Entry.key(b)
   let i: usize = 0
   while (i + 8 <= shorter) {
     const different = load<u64>(keyA + i) ^ load<u64>(keyB + i)

@@ -1,72 +1,53 @@
-// The hash table of a counter: text -> f64, open addressing, 32 bytes an entry, at most 5/8 full.
+// The hash tables of a counter: text -> number, open addressing, at most 5/8 full. Short keys, which most words are, have a
+// table of their own with entries of half the size: a look-up costs what its cache misses cost.
 //
+// Short: at most 12 bytes, none of them zero. 16 bytes an entry:
+//   0  key, zero-padded
+//  12  count (u32): 0 is a free entry; MOVED says that the key is in the other table, for its count is no such number
+// Long: all other keys. 32 bytes an entry:
 //   0  key: the bytes, zero-padded, where there are at most 16 of them; else their address in the arena (u32)
 //  16  length + 1 (u32); 0 is a free entry
 //  20  hash (u32)
 //  24  count (f64)
-//
-// Most words fit into the entry, so that a look-up is one cache line and one 16-byte comparison. Longer ones live in
-// arena blocks (a header of 8 bytes: the block before, its size; then the bytes).
+// Keys of more than 16 bytes live in arena blocks (a header of 8 bytes: the block before, its size; then the bytes).
 import {
   COUNTER_ARENA,
   COUNTER_ARENA_END,
   COUNTER_ARENA_POSITION,
-  COUNTER_BITS,
   COUNTER_BYTES,
   COUNTER_KEY_BYTES,
-  COUNTER_LIMIT,
+  COUNTER_LONG,
   COUNTER_MEMORY,
+  COUNTER_SHORT,
   COUNTER_SIZE,
-  COUNTER_TABLE,
   COUNTER_TOKENS,
   PADDING,
+  TABLE_BITS,
+  TABLE_LIMIT,
+  TABLE_SIZE,
 } from '../layout'
+import { Hash, Key } from './key'
 import { alloc, release } from './memory'
 import { Scan } from './scan'
 
-export const ENTRY_SHIFT: usize = 5
-export const ENTRY_BYTES: usize = 32
+/** 2-logarithms of the sizes of entries. */
+export const SHORT_SHIFT: u32 = 4
+export const LONG_SHIFT: u32 = 5
+
+const MOVED: u32 = 0xffffffff
+/** A longer key does not fit into an entry. */
+const INLINE_MOST: u32 = 16
+
 const FIRST_BITS: u32 = 12
 const LAST_BITS: u32 = 26
 const ARENA_BLOCK: u32 = 1 << 16
-
-const SEED: u64 = 0x9e3779b97f4a7c15
-const MIX_A: u64 = 0xff51afd7ed558ccd
-const MIX_B: u64 = 0xc4ceb9fe1a85ec53
-
-export class Hash {
-  /** The hash of at most 16 bytes, given zero-padded. */
-  @inline static short(key: v128): u32 {
-    const a = i64x2.extract_lane(key, 0) as u64
-    const b = i64x2.extract_lane(key, 1) as u64
-    let h = (a ^ SEED) * MIX_A + rotl<u64>(b * MIX_B, 31)
-    h = (h ^ (h >> 32)) * MIX_B
-    return (h >> 32) as u32
-  }
-}
-
-/** The hash of more than 16 bytes. */
-export function hashLong(at: usize, length: u32): u32 {
-  let h: u64 = SEED + length
-  let left = length
-  while (left > 0) {
-    const n = min<u32>(left, 16)
-    const block = Scan.head(at, n)
-    h = (rotl<u64>(h, 23) ^ (i64x2.extract_lane(block, 0) as u64)) * MIX_A
-    h = (rotl<u64>(h, 29) ^ (i64x2.extract_lane(block, 1) as u64)) * MIX_B
-    at += n
-    left -= n
-  }
-  h = (h ^ (h >> 32)) * MIX_B
-  return (h >> 32) as u32
-}
 
 /** A new counter, or 0 when the memory is at its limit. Without keys it has no table and only counts all tokens. */
 export function counterNew(keys: bool): usize {
   const counter = alloc(COUNTER_BYTES)
   if (counter == 0) return 0
   memory.fill(counter, 0, COUNTER_BYTES)
-  if (keys && !tableNew(counter, FIRST_BITS)) {
+  if (keys && !tableNew(counter, counter + COUNTER_SHORT, SHORT_SHIFT, FIRST_BITS)) {
     release(counter, COUNTER_BYTES)
     return 0
   }
@@ -75,145 +56,228 @@ export function counterNew(keys: bool): usize {
 
 export function counterFree(counter: usize): void {
   arenaFree(counter)
-  release(load<u32>(counter, COUNTER_TABLE), tableBytes(load<u32>(counter, COUNTER_BITS)))
+  release(load<u32>(counter, COUNTER_SHORT), tableBytes(counter + COUNTER_SHORT, SHORT_SHIFT))
+  release(load<u32>(counter, COUNTER_LONG), tableBytes(counter + COUNTER_LONG, LONG_SHIFT))
   release(counter, COUNTER_BYTES)
 }
 
-/** Forgets all keys. The table keeps its size: the next keys are likely to be as many. */
+/** Forgets all keys. The tables keep their size: the next keys are likely to be as many. */
 export function counterClear(counter: usize): void {
-  const bits = load<u32>(counter, COUNTER_BITS)
-  const table: usize = load<u32>(counter, COUNTER_TABLE)
   arenaFree(counter)
-  if (table != 0) memory.fill(table, 0, tableBytes(bits))
+  tableClear(counter + COUNTER_SHORT, SHORT_SHIFT)
+  tableClear(counter + COUNTER_LONG, LONG_SHIFT)
   store<u32>(counter, 0, COUNTER_SIZE)
   store<u64>(counter, 0, COUNTER_KEY_BYTES)
   store<f64>(counter, 0, COUNTER_TOKENS)
 }
 
-function tableBytes(bits: u32): u32 {
-  return 1 << (bits + (ENTRY_SHIFT as u32))
+/** 0 where a table has no entries yet. */
+export function tableBytes(table: usize, shift: u32): u32 {
+  return load<u32>(table) == 0 ? 0 : 1 << (load<u32>(table, TABLE_BITS) + shift)
 }
 
-function tableNew(counter: usize, bits: u32): bool {
+function tableClear(table: usize, shift: u32): void {
+  memory.fill(load<u32>(table), 0, tableBytes(table, shift))
+  store<u32>(table, 0, TABLE_SIZE)
+}
+
+/** Gives a table entries, all of them free. */
+function tableNew(counter: usize, table: usize, shift: u32, bits: u32): bool {
   if (bits > LAST_BITS) return false
-  const bytes = tableBytes(bits)
-  const table = alloc(bytes)
-  if (table == 0) return false
-  memory.fill(table, 0, bytes)
-  store<u32>(counter, table as u32, COUNTER_TABLE)
-  store<u32>(counter, bits, COUNTER_BITS)
-  store<u32>(counter, (1 << (bits - 3)) * 5, COUNTER_LIMIT)
+  const bytes: u32 = 1 << (bits + shift)
+  const entries = alloc(bytes)
+  if (entries == 0) return false
+  memory.fill(entries, 0, bytes)
+  store<u32>(table, entries as u32)
+  store<u32>(table, bits, TABLE_BITS)
+  store<u32>(table, (1 << (bits - 3)) * 5, TABLE_LIMIT)
   store<u64>(counter, load<u64>(counter, COUNTER_MEMORY) + bytes, COUNTER_MEMORY)
   return true
 }
 
-/** Makes room for `more` keys. */
-export function reserve(counter: usize, more: u32): bool {
-  while (load<u32>(counter, COUNTER_SIZE) + more > load<u32>(counter, COUNTER_LIMIT)) {
-    if (!grow(counter)) return false
+/** Makes room for `more` short keys. */
+export function reserveShort(counter: usize, more: u32): bool {
+  return reserve(counter, counter + COUNTER_SHORT, SHORT_SHIFT, more)
+}
+
+function reserve(counter: usize, table: usize, shift: u32, more: u32): bool {
+  while (load<u32>(table, TABLE_SIZE) + more > load<u32>(table, TABLE_LIMIT)) {
+    if (!grow(counter, table, shift)) return false
   }
   return true
 }
 
-function grow(counter: usize): bool {
-  const oldBits = load<u32>(counter, COUNTER_BITS)
-  const oldTable: usize = load<u32>(counter, COUNTER_TABLE)
-  const oldBytes = tableBytes(oldBits)
+function grow(counter: usize, table: usize, shift: u32): bool {
+  const old: usize = load<u32>(table)
+  if (old == 0) return tableNew(counter, table, shift, FIRST_BITS)
+  const oldBytes = tableBytes(table, shift)
+  const oldBits = load<u32>(table, TABLE_BITS)
   // Small tables grow by four: fewer copies of the early keys.
-  const bits = oldBits + (oldBits < 16 ? 2 : 1)
-  if (!tableNew(counter, bits)) return false
-  const table: usize = load<u32>(counter, COUNTER_TABLE)
-  const mask: usize = (1 << bits) - 1
-  const end = oldTable + oldBytes
-  for (let from = oldTable; from < end; from += ENTRY_BYTES) {
-    const meta = load<u64>(from, 16)
-    if ((meta as u32) == 0) continue
-    let slot: usize = ((meta >> 32) as u32) >> (32 - bits)
-    let to = table + (slot << ENTRY_SHIFT)
-    while (load<u32>(to, 16) != 0) {
-      slot = (slot + 1) & mask
-      to = table + (slot << ENTRY_SHIFT)
-    }
-    v128.store(to, v128.load(from))
-    v128.store(to, v128.load(from, 16), 16)
-  }
-  release(oldTable, oldBytes)
+  if (!tableNew(counter, table, shift, oldBits + (oldBits < 16 ? 2 : 1))) return false
+  if (shift == SHORT_SHIFT) refillShort(table, old, old + oldBytes)
+  else refillLong(table, old, old + oldBytes)
+  release(old, oldBytes)
   store<u64>(counter, load<u64>(counter, COUNTER_MEMORY) - oldBytes, COUNTER_MEMORY)
   return true
 }
 
-/** Length and hash as an entry holds them. */
-export function metaOf(length: u32, hash: u32): u64 {
-  return ((hash as u64) << 32) | ((length as u64) + 1)
+function refillShort(table: usize, from: usize, end: usize): void {
+  const entries: usize = load<u32>(table)
+  const bits = load<u32>(table, TABLE_BITS)
+  const mask: usize = (1 << bits) - 1
+  for (; from < end; from += 1 << SHORT_SHIFT) {
+    const entry = v128.load(from)
+    if (i32x4.extract_lane(entry, 3) == 0) continue
+    let slot: usize = Hash.short(i32x4.replace_lane(entry, 3, 0)) >> (32 - bits)
+    while (load<u32>(entries + (slot << SHORT_SHIFT), 12) != 0) slot = (slot + 1) & mask
+    v128.store(entries + (slot << SHORT_SHIFT), entry)
+  }
 }
 
-/** Adds to the count of `length` bytes at `at`. There must be room (`reserve`). False: no memory for a long key. */
-export function addOne(counter: usize, at: usize, length: u32, hash: u32, weight: f64): bool {
-  const bits = load<u32>(counter, COUNTER_BITS)
-  const table: usize = load<u32>(counter, COUNTER_TABLE)
+function refillLong(table: usize, from: usize, end: usize): void {
+  const entries: usize = load<u32>(table)
+  const bits = load<u32>(table, TABLE_BITS)
   const mask: usize = (1 << bits) - 1
-  const meta = metaOf(length, hash)
-  let slot: usize = hash >> (32 - bits)
-  let entry = table + (slot << ENTRY_SHIFT)
-  if (length <= 16) {
-    const key = Scan.head(at, length)
-    const home = entry
-    for (;;) {
-      const found = load<u64>(entry, 16)
-      if (found == meta && !v128.any_true(v128.xor(key, v128.load(entry)))) {
-        const sum = load<f64>(entry, 24) + weight
-        store<f64>(entry, sum, 24)
-        // The most frequent keys come to where they are looked for first. All slots between the two are taken, so that
-        // the other one is still found.
-        if (sum > load<f64>(home, 24)) swap(home, entry)
-        return true
+  for (; from < end; from += 1 << LONG_SHIFT) {
+    if (load<u32>(from, 16) == 0) continue
+    let slot: usize = load<u32>(from, 20) >> (32 - bits)
+    while (load<u32>(entries + (slot << LONG_SHIFT), 16) != 0) slot = (slot + 1) & mask
+    const to = entries + (slot << LONG_SHIFT)
+    v128.store(to, v128.load(from))
+    v128.store(to, v128.load(from, 16), 16)
+  }
+}
+
+/**
+ * Adds to the count of a short key, which is looked for from the entry `home` on. There must be room (`reserveShort`).
+ * False: the memory is at its limit.
+ */
+export function addShort(counter: usize, home: usize, at: usize, length: u32, weight: f64): bool {
+  const table = counter + COUNTER_SHORT
+  const entries: usize = load<u32>(table)
+  const end = entries + tableBytes(table, SHORT_SHIFT)
+  const key = Scan.head(at, length)
+  let entry = home
+  for (;;) {
+    const count = load<u32>(entry, 12)
+    if (count == 0) break
+    const found = v128.load(entry)
+    if (Key.same(found, key)) {
+      if (count == MOVED) return addLong(counter, at, length, Hash.short(key), weight)
+      const sum = (count as f64) + weight
+      if (!isCount(sum)) return move(counter, entry, at, length, sum)
+      store<u32>(entry, sum as u32, 12)
+      // The most frequent keys come to where they are looked for first. All entries between the two are taken, so that the
+      // other one is still found.
+      if (load<u32>(home, 12) < (sum as u32)) {
+        const frequent = v128.load(entry)
+        v128.store(entry, v128.load(home))
+        v128.store(home, frequent)
       }
-      if ((found as u32) == 0) break
-      slot = (slot + 1) & mask
-      entry = table + (slot << ENTRY_SHIFT)
+      return true
     }
-    v128.store(entry, key)
-  } else {
-    for (;;) {
-      const found = load<u64>(entry, 16)
-      if (found == meta && memory.compare(load<u32>(entry), at, length) == 0) {
+    entry += 1 << SHORT_SHIFT
+    if (entry == end) entry = entries
+  }
+  const count: u32 = isCount(weight) ? (weight as u32) : 1
+  v128.store(entry, i32x4.replace_lane(key, 3, count))
+  store<u32>(table, load<u32>(table, TABLE_SIZE) + 1, TABLE_SIZE)
+  addKey(counter, length)
+  return isCount(weight) || move(counter, entry, at, length, weight)
+}
+
+/** Whether an entry of a short key can hold it. */
+function isCount(value: f64): bool {
+  return value >= 1 && value < (MOVED as f64) && floor(value) == value
+}
+
+/** Gives a short key to the table whose counts may be any number. */
+function move(counter: usize, entry: usize, at: usize, length: u32, count: f64): bool {
+  const size = load<u32>(counter, COUNTER_SIZE)
+  const bytes = load<u64>(counter, COUNTER_KEY_BYTES)
+  if (!addLong(counter, at, length, Hash.of(at, length), count)) return false
+  store<u32>(entry, MOVED, 12)
+  // It was counted before.
+  store<u32>(counter, size, COUNTER_SIZE)
+  store<u64>(counter, bytes, COUNTER_KEY_BYTES)
+  return true
+}
+
+/** Adds to the count of a key of the second table. False: the memory is at its limit. */
+export function addLong(counter: usize, at: usize, length: u32, hash: u32, weight: f64): bool {
+  const table = counter + COUNTER_LONG
+  if (!reserve(counter, table, LONG_SHIFT, 1)) return false
+  const entries: usize = load<u32>(table)
+  const bits = load<u32>(table, TABLE_BITS)
+  const mask: usize = (1 << bits) - 1
+  const meta = ((hash as u64) << 32) | ((length as u64) + 1)
+  const isInline = length <= INLINE_MOST
+  const key = isInline ? Scan.head(at, length) : i8x16.splat(0)
+  let slot: usize = hash >> (32 - bits)
+  let entry = entries + (slot << LONG_SHIFT)
+  for (;;) {
+    const found = load<u64>(entry, 16)
+    if (found == meta) {
+      const isSame = isInline
+        ? !v128.any_true(v128.xor(key, v128.load(entry)))
+        : memory.compare(load<u32>(entry), at, length) == 0
+      if (isSame) {
         store<f64>(entry, load<f64>(entry, 24) + weight, 24)
         return true
       }
-      if ((found as u32) == 0) break
-      slot = (slot + 1) & mask
-      entry = table + (slot << ENTRY_SHIFT)
     }
+    if ((found as u32) == 0) break
+    slot = (slot + 1) & mask
+    entry = entries + (slot << LONG_SHIFT)
+  }
+  if (isInline) {
+    v128.store(entry, key)
+  } else {
     const copy = arenaCopy(counter, at, length)
     if (copy == 0) return false
     store<u32>(entry, copy as u32)
   }
   store<u64>(entry, meta, 16)
   store<f64>(entry, weight, 24)
-  store<u32>(counter, load<u32>(counter, COUNTER_SIZE) + 1, COUNTER_SIZE)
-  store<u64>(counter, load<u64>(counter, COUNTER_KEY_BYTES) + length, COUNTER_KEY_BYTES)
+  store<u32>(table, load<u32>(table, TABLE_SIZE) + 1, TABLE_SIZE)
+  addKey(counter, length)
   return true
 }
 
-/** Exchanges two entries of one run. */
-function swap(a: usize, b: usize): void {
-  const key = v128.load(a)
-  const rest = v128.load(a, 16)
-  v128.store(a, v128.load(b))
-  v128.store(a, v128.load(b, 16), 16)
-  v128.store(b, key)
-  v128.store(b, rest, 16)
+function addKey(counter: usize, length: u32): void {
+  store<u32>(counter, load<u32>(counter, COUNTER_SIZE) + 1, COUNTER_SIZE)
+  store<u64>(counter, load<u64>(counter, COUNTER_KEY_BYTES) + length, COUNTER_KEY_BYTES)
 }
 
-/** The address behind the last entry. */
-export function entriesEnd(counter: usize): usize {
-  const table: usize = load<u32>(counter, COUNTER_TABLE)
-  return table == 0 ? 0 : table + tableBytes(load<u32>(counter, COUNTER_BITS))
-}
+/** An entry of either table, named by its address; for a short key the lowest bit is set. */
+export class Entry {
+  @inline static nameOf(address: usize, shift: u32): u32 {
+    return (address as u32) | (shift == SHORT_SHIFT ? 1 : 0)
+  }
 
-/** Where the bytes of an entry's key are. */
-export function keyOf(entry: usize): usize {
-  return load<u32>(entry, 16) - 1 <= 16 ? entry : (load<u32>(entry) as usize)
+  /** Whether it has a key with a count. */
+  @inline static isTaken(address: usize, shift: u32): bool {
+    // Neither 0 nor MOVED.
+    return shift == SHORT_SHIFT ? load<u32>(address, 12) + 1 > 1 : load<u32>(address, 16) != 0
+  }
+
+  @inline static isShort(entry: usize): bool {
+    return (entry & 1) != 0
+  }
+
+  @inline static length(entry: usize): u32 {
+    return Entry.isShort(entry) ? Key.lengthOf(entry - 1) : load<u32>(entry, 16) - 1
+  }
+
+  @inline static count(entry: usize): f64 {
+    return Entry.isShort(entry) ? (load<u32>(entry - 1, 12) as f64) : load<f64>(entry, 24)
+  }
+
+  /** Where the bytes of its key are. */
+  @inline static key(entry: usize): usize {
+    if (Entry.isShort(entry)) return entry - 1
+    return load<u32>(entry, 16) - 1 <= INLINE_MOST ? entry : (load<u32>(entry) as usize)
+  }
 }
 
 function arenaCopy(counter: usize, at: usize, length: u32): usize {

@@ -4,18 +4,20 @@
 // long one. The third one does nothing but read, so that as many cache misses are under way at once as the processor can
 // have: in a loop that did more, fewer iterations would fit into its window.
 import {
-  COUNTER_BITS,
-  COUNTER_TABLE,
+  COUNTER_LONG,
+  COUNTER_SHORT,
   COUNTER_TOKENS,
   SPAN_BYTES,
   SPAN_DEFERRED,
+  TABLE_BITS,
   TOKENS_BYTE,
   TOKENS_BYTES,
   TOKENS_WORDS,
 } from '../layout'
+import { Hash, Key, SHORT_MOST } from './key'
 import { lowerUtf8 } from './lower'
 import { Scan, isAscii, lowerAscii } from './scan'
-import { ENTRY_SHIFT, Hash, addOne, hashLong, metaOf, reserve } from './table'
+import { Entry, LONG_SHIFT, SHORT_SHIFT, addLong, addShort, reserveShort } from './table'
 import { isUtf8 } from './utf8'
 
 /** The entries of a queue and the queue itself fit into the first-level cache; much fewer would not hide the misses. */
@@ -23,6 +25,8 @@ const QUEUE: u32 = 256
 
 // A block of 64 bytes has at most 64 tokens, and one may be open before it: the queue is looked at before each block.
 const queue = memory.data((256 + 66) * 8, 64)
+/** Of each token: the entry where it is looked for first, and (of long ones) its hash. */
+const homes = memory.data((256 + 66 + 2) * 4, 64)
 const hashes = memory.data((256 + 66) * 4, 64)
 let queued: usize = queue
 
@@ -246,60 +250,70 @@ function flush(): void {
   else write(count)
 }
 
-class Lookup {
-  /** Brings an entry into the first-level cache. */
-  @inline static touch(table: usize, slot: u32): u32 {
-    return load<u32>(table + ((slot as usize) << ENTRY_SHIFT), 16)
-  }
-}
-
 function insert(count: u32, weights: usize): void {
-  if (load<u32>(sink, COUNTER_TABLE) == 0) {
+  if (load<u32>(sink, COUNTER_SHORT) == 0) {
     addTotal(weights == 0 ? (count as f64) : sumOf(weights, count))
     return
   }
-  if (!reserve(sink, count)) {
+  if (!reserveShort(sink, count)) {
     failed = true
     return
   }
-  const shift = 32 - load<u32>(sink, COUNTER_BITS)
-  const table: usize = load<u32>(sink, COUNTER_TABLE)
+  findHomes(count)
+  // Four at a time: those beyond the queue's end are of tokens before, or of none (0), and do no harm.
   let seen: u32 = 0
+  for (let home = homes; home < homes + (count << 2); home += 16) {
+    seen ^= load<u32>(load<u32>(home)) ^ load<u32>(load<u32>(home, 4))
+    seen ^= load<u32>(load<u32>(home, 8)) ^ load<u32>(load<u32>(home, 12))
+  }
+  touched = seen
   let total: f64 = 0
   for (let i: usize = 0; i < count; i++) {
     const at: usize = load<u32>(queue + (i << 3))
     const length = load<u32>(queue + (i << 3), 4)
-    const hash = length <= 16 ? Hash.short(Scan.head(at, length)) : hashLong(at, length)
-    store<u32>(hashes + (i << 2), hash)
+    const home: usize = load<u32>(homes + (i << 2))
+    const weight = weights == 0 ? 1 : load<f64>(weights + (i << 3))
+    total += weight
+    if (Entry.isShort(home)) {
+      const entry = home - 1
+      // Most tokens are in their first entry: what addShort does for them, without the call.
+      if (weights == 0 && Key.same(v128.load(entry), Scan.head(at, length))) {
+        const next = load<u32>(entry, 12) + 1
+        // Neither free, nor moved, nor to be moved.
+        if (next > 1 && next < u32.MAX_VALUE) {
+          store<u32>(entry, next, 12)
+          continue
+        }
+      }
+      if (addShort(sink, entry, at, length, weight)) continue
+    } else if (addLong(sink, at, length, load<u32>(hashes + (i << 2)), weight)) continue
+    failed = true
+    return
   }
-  // Beyond the queue's end are hashes of other queues: what is read for them is of the table, too.
-  for (let i: usize = 0; i < count; i += 4) {
-    const at = hashes + (i << 2)
-    seen ^= Lookup.touch(table, load<u32>(at) >> shift) ^ Lookup.touch(table, load<u32>(at, 4) >> shift)
-    seen ^= Lookup.touch(table, load<u32>(at, 8) >> shift) ^ Lookup.touch(table, load<u32>(at, 12) >> shift)
-  }
-  touched = seen
+  addTotal(total)
+}
+
+function findHomes(count: u32): void {
+  const short: usize = load<u32>(sink, COUNTER_SHORT)
+  const shortShift = 32 - load<u32>(sink, COUNTER_SHORT + TABLE_BITS)
+  const long: usize = load<u32>(sink, COUNTER_LONG)
+  const longShift = 32 - load<u32>(sink, COUNTER_LONG + TABLE_BITS)
   for (let i: usize = 0; i < count; i++) {
     const at: usize = load<u32>(queue + (i << 3))
     const length = load<u32>(queue + (i << 3), 4)
-    const hash = load<u32>(hashes + (i << 2))
-    const weight = weights == 0 ? 1 : load<f64>(weights + (i << 3))
-    total += weight
-    // Most tokens are short and in their first slot: what addOne does for them, without the call.
-    if (length <= 16) {
-      const entry = table + (((hash >> shift) as usize) << ENTRY_SHIFT)
-      const difference = v128.xor(Scan.head(at, length), v128.load(entry))
-      if (load<u64>(entry, 16) == metaOf(length, hash) && !v128.any_true(difference)) {
-        store<f64>(entry, load<f64>(entry, 24) + weight, 24)
+    if (length <= SHORT_MOST) {
+      const key = Scan.head(at, length)
+      if (Key.isShort(key, length)) {
+        const slot: usize = Hash.short(key) >> shortShift
+        store<u32>(homes + (i << 2), Entry.nameOf(short + (slot << SHORT_SHIFT), SHORT_SHIFT))
         continue
       }
     }
-    if (!addOne(sink, at, length, hash, weight)) {
-      failed = true
-      return
-    }
+    const hash = Hash.of(at, length)
+    store<u32>(hashes + (i << 2), hash)
+    const slot: usize = hash >> longShift
+    store<u32>(homes + (i << 2), long == 0 ? 0 : ((long + (slot << LONG_SHIFT)) as u32))
   }
-  addTotal(total)
 }
 
 function addTotal(tokens: f64): void {
