@@ -73,7 +73,8 @@ export function counterClear(counter: usize): void {
 
 /** 0 where a table has no entries yet. */
 export function tableBytes(table: usize, shift: u32): u32 {
-  return load<u32>(table) == 0 ? 0 : 1 << (load<u32>(table, TABLE_BITS) + shift)
+  const bits = load<u32>(table, TABLE_BITS)
+  return load<u32>(table) == 0 ? 0 : 1 << (bits + shift)
 }
 
 function tableClear(table: usize, shift: u32): void {
