@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import { ConfigError } from './errors.ts'
 
 /** What Gearmill runs with, complete. */
@@ -52,39 +52,41 @@ export interface LoadedConfig {
 const fileName = 'gearmill.config.json'
 
 // The error of each check is what was expected: it becomes a part of the message.
-function integer(least: number, most: number) {
+function integer(least: number, most: number, what: string) {
   const error = `an integer from ${least} to ${most}`
-  return z.int({ error }).min(least, { error }).max(most, { error })
+  return described(z.int({ error }).check(z.minimum(least, { error }), z.maximum(most, { error })), what)
 }
-const text = (error: string) => z.string({ error }).min(1, { error })
+const text = (error: string) => z.string({ error }).check(z.minLength(1, { error }))
+const described = <T extends z.ZodMiniType>(type: T, what: string) => z.optional(type.check(z.describe(what)))
 const longestTimer = 2 ** 31 - 1
 
 const jobs = z.strictObject(
   {
-    maxAttempts: integer(0, 1_000_000)
-      .describe('Attempts per task before it counts as failed; 0: unlimited. Default: 3.')
-      .optional(),
-    timeoutMs: integer(0, longestTimer)
-      .describe('Milliseconds that one task may take; 0: no limit. Default: 300000.')
-      .optional(),
-    keep: integer(1, 1_000_000)
-      .describe('Ended executions that are kept: the oldest go when another is submitted. Default: 1000.')
-      .optional(),
-    keepMs: integer(1000, longestTimer)
-      .describe('Milliseconds that an ended execution is kept with its result. Default: 3600000.')
-      .optional(),
+    maxAttempts: integer(0, 1_000_000, 'Attempts per task before it counts as failed; 0: unlimited. Default: 3.'),
+    timeoutMs: integer(0, longestTimer, 'Milliseconds that one task may take; 0: no limit. Default: 300000.'),
+    keep: integer(
+      1,
+      1_000_000,
+      'Ended executions that are kept: the oldest go when another is submitted. Default: 1000.',
+    ),
+    keepMs: integer(
+      1000,
+      longestTimer,
+      'Milliseconds that an ended execution is kept with its result. Default: 3600000.',
+    ),
   },
   { error: 'an object' },
 )
 const matrix = z.strictObject(
-  { blockSize: integer(1, 1024).describe('Rows and columns of a block. Default: 512.').optional() },
+  { blockSize: integer(1, 1024, 'Rows and columns of a block. Default: 512.') },
   { error: 'an object' },
 )
 const blocks = z.strictObject(
   {
-    dir: text('the path of a folder')
-      .describe('A folder that all workers share, relative to this file; without it blocks go through Redis.')
-      .optional(),
+    dir: described(
+      text('the path of a folder'),
+      'A folder that all workers share, relative to this file; without it blocks go through Redis.',
+    ),
   },
   { error: 'an object' },
 )
@@ -93,26 +95,26 @@ const namespaceRule = 'letters, digits and _ . : -, at most 64'
 /** What gearmill.config.json may hold. */
 export const schema = z.strictObject(
   {
-    url: text('a URL')
-      .describe('redis://, rediss://, redis+unix:// or redis+sentinel://. Default: redis://127.0.0.1:6379.')
-      .optional(),
-    namespace: z
-      .string({ error: namespaceRule })
-      .regex(/^[\w.:-]{1,64}$/, { error: namespaceRule })
-      .describe('What every key of Gearmill begins with. Default: gm.')
-      .optional(),
-    executors: integer(1, 1024).describe('Executor processes of a worker. Default: one per core.').optional(),
-    jobs: jobs.optional(),
-    matrix: matrix.optional(),
-    stores: z
-      .record(z.string(), text('a URL'), { error: 'an object of URLs by name' })
-      .describe('Further servers that hold matrix blocks: URLs by name.')
-      .optional(),
-    blocks: blocks.optional(),
-    allowScripts: z
-      .boolean({ error: 'true or false' })
-      .describe('Whether workers run scripts that any client may submit unsigned. Default: false.')
-      .optional(),
+    url: described(
+      text('a URL'),
+      'redis://, rediss://, redis+unix:// or redis+sentinel://. Default: redis://127.0.0.1:6379.',
+    ),
+    namespace: described(
+      z.string({ error: namespaceRule }).check(z.regex(/^[\w.:-]{1,64}$/, { error: namespaceRule })),
+      'What every key of Gearmill begins with. Default: gm.',
+    ),
+    executors: integer(1, 1024, 'Executor processes of a worker. Default: one per core.'),
+    jobs: z.optional(jobs),
+    matrix: z.optional(matrix),
+    stores: described(
+      z.record(z.string(), text('a URL'), { error: 'an object of URLs by name' }),
+      'Further servers that hold matrix blocks: URLs by name.',
+    ),
+    blocks: z.optional(blocks),
+    allowScripts: described(
+      z.boolean({ error: 'true or false' }),
+      'Whether workers run scripts that any client may submit unsigned. Default: false.',
+    ),
   },
   { error: 'an object' },
 )
@@ -289,7 +291,7 @@ function shown(value: unknown): string {
   return json === undefined ? String(value) : json.length > 80 ? `${json.slice(0, 77)}...` : json
 }
 
-const nested: Readonly<Record<string, z.ZodObject>> = { '': schema, jobs, matrix, blocks }
+const nested: Readonly<Record<string, z.ZodMiniObject>> = { '': schema, jobs, matrix, blocks }
 
 function unknownField(path: readonly PropertyKey[], key: string, where: string): string {
   const known = Object.keys(nested[path.join('.')]?.shape ?? {})
@@ -316,6 +318,8 @@ function distance(a: string, b: string): number {
 
 /** The JSON schema of gearmill.config.json. */
 export function jsonSchema(): object {
-  const { $schema, ...generated } = z.toJSONSchema(schema.extend({ $schema: z.string().optional() }), { io: 'input' })
+  const { $schema, ...generated } = z.toJSONSchema(z.extend(schema, { $schema: z.optional(z.string()) }), {
+    io: 'input',
+  })
   return { $schema, title: fileName, ...generated }
 }

@@ -1,6 +1,6 @@
 // The version of this package, from its package.json: two folders up, from src and from dist alike.
 import { readFileSync } from 'node:fs'
-import * as z from 'zod'
+import * as z from 'zod/mini'
 
 const manifest = z.object({ version: z.string() })
 

@@ -1,10 +1,14 @@
 // Records of no known shape as MessagePack, which carries plain data several times faster than V8's serializer, but not all
 // that structured clone carries: a walk over the records decides whether they are plain enough.
-import { Packr, Unpackr } from 'msgpackr'
+import { Packr, Unpackr } from 'msgpackr/pack'
 
 // Without shared structures: each frame defines the shapes that it uses, and can be read alone.
 const packr = new Packr({ useRecords: true })
 const unpackr = new Unpackr({ useRecords: true })
+
+/** Loading the native part of MessagePack takes as long as it saves in so many bytes of records with texts. */
+const worthNative = 4 * 1024 * 1024
+let decoded = 0
 
 // Deeper nesting and wider objects are the serializer's: recursion stays shallow here, and MessagePack would keep the
 // shapes of objects that are used as dictionaries.
@@ -22,6 +26,10 @@ export function encodePlain(records: readonly unknown[]): Uint8Array | undefined
 }
 
 export function decodePlain(bytes: Uint8Array): unknown[] {
+  if (decoded < worthNative && (decoded += bytes.length) >= worthNative) {
+    // The whole package gives the decoder above its native part, where that is installed.
+    import('msgpackr').catch(() => undefined)
+  }
   return unpackr.unpack(bytes) as unknown[]
 }
 

@@ -1,5 +1,5 @@
 // What is stored of chains, as bytes: calls, last values, commits, traces.
-import { Packr } from 'msgpackr'
+import { Packr } from 'msgpackr/pack'
 import { decodeNetstrings } from '../codec/netstrings.ts'
 import type { Argument } from '../redis/deployment.ts'
 import { packForServer, unpackFromServer, type Packable, type Unpacked } from './server-pack.ts'

@@ -1,5 +1,5 @@
 // An evaluation as it travels to executors: what is read, what is computed from it, and which blocks each task makes.
-import { Packr } from 'msgpackr'
+import { Packr } from 'msgpackr/pack'
 import type { Affine } from './affine.ts'
 import type { CellOperation } from './cells.ts'
 import type { Axis, Reduction } from './node.ts'

@@ -1,8 +1,8 @@
 // Maps files into memory through the C library, and keeps every ArrayBuffer over a map safe to touch: a map that is
 // given back is first replaced by zero pages, and its address space is freed when nothing can reach it any more.
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
-import koffi from 'koffi'
 import { BufferError } from '../errors.ts'
+import { foreign } from './koffi.ts'
 
 /**
  * How a map sees the file. `private`: shared pages until this process writes to one, which then becomes its own;
@@ -41,7 +41,7 @@ let loaded: Library | undefined
 
 function library(): Library {
   if (loaded) return loaded
-  const c = koffi.load(null)
+  const c = foreign().load(null)
   const sysconf: (name: number) => number = c.func('long sysconf(int name)')
   loaded = {
     pageSize: sysconf(SC_PAGESIZE),
@@ -75,7 +75,7 @@ export function mapFile(fd: number, offset: number, length: number, mode: MapMod
   const prot = mode === 'read' ? PROT_READ : PROT_READ | PROT_WRITE
   const flags = mode === 'private' ? MAP_PRIVATE | MAP_NORESERVE : MAP_SHARED
   const extent = { length: length + slack, address: mmapOrThrow(mmap, length + slack, prot, flags, fd, offset - slack) }
-  const buffer = koffi.view(extent.address + BigInt(slack), length)
+  const buffer = foreign().view(extent.address + BigInt(slack), length)
   extents.set(buffer, extent)
   collected.register(buffer, extent, buffer)
   return buffer
@@ -120,9 +120,10 @@ export function tryLock(path: string): (() => void) | undefined {
   const fd = openLock(path)
   const { flock } = library()
   if (flock(fd, LOCK_EX | LOCK_NB) === 0) return () => closeSync(fd)
-  const error = koffi.errno()
+  const { errno, os } = foreign()
+  const error = errno()
   closeSync(fd)
-  if (error === koffi.os.errno['EWOULDBLOCK'] || error === koffi.os.errno['EAGAIN']) return undefined
+  if (error === os.errno['EWOULDBLOCK'] || error === os.errno['EAGAIN']) return undefined
   throw new BufferError('BUFFER_FILE', `cannot lock ${path} (errno ${error})`)
 }
 
@@ -144,7 +145,7 @@ function mmapOrThrow(
 ): bigint {
   const address = BigInt(mmap(0n, length, prot, flags, fd, at))
   if (address === MAP_FAILED) {
-    throw new BufferError('BUFFER_FILE', `cannot map ${length} bytes at offset ${at} (errno ${koffi.errno()})`)
+    throw new BufferError('BUFFER_FILE', `cannot map ${length} bytes at offset ${at} (errno ${foreign().errno()})`)
   }
   return address
 }

@@ -1,6 +1,6 @@
 // The plan as it travels to executors: which definitions each stage runs, with plain options, and with functions by their
 // index in what was captured.
-import { Packr } from 'msgpackr'
+import { Packr } from 'msgpackr/pack'
 import type { TokenOptions } from '../native/text/tokens.ts'
 
 /** One call of a definition. */

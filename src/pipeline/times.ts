@@ -1,5 +1,5 @@
 // Times as users write them.
-import { Cron } from 'croner'
+import { cron } from './cron.ts'
 import { refuse } from './options.ts'
 
 const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
@@ -18,7 +18,7 @@ export function durationOf(call: string, name: string, value: unknown, least: nu
 export function checkCron(value: unknown): string {
   if (typeof value !== 'string') refuse('schedule', 'cron to be a text', value)
   try {
-    if (new Cron(value).nextRun() === null) refuse('schedule', 'cron to name a time that is yet to come', value)
+    if (cron(value).nextRun() === null) refuse('schedule', 'cron to name a time that is yet to come', value)
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error)
     refuse('schedule', `cron to be an expression such as '0 * * * *' (${why})`, value)

@@ -5,7 +5,7 @@
 // which no stalled applier may outlast, or for an hour with local workers, whose appliers are dead before others take
 // over. Those of local work are removed after the commit; a client that is killed in the middle leaves them in a cluster
 // for that hour: 72 bytes a slot and task, without which a task that is taken over would apply its effects again.
-import { unpack } from 'msgpackr'
+import { unpack } from 'msgpackr/pack'
 import { ExecutionError } from '../../errors.ts'
 import type { Argument, Deployment, Reply } from '../../redis/deployment.ts'
 import { itemsOf, numberOf, textOf } from '../../redis/replies.ts'

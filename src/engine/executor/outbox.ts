@@ -4,7 +4,7 @@
 // more, all go to an outbox: a hash in the lane whose fields are chunks, each of one slot and small enough to be applied
 // in about 2 ms. `freeze` makes the outbox of one attempt the one that counts; whoever drains it then applies it chunk by
 // chunk. A record whose commands touch several slots is cut into runs of one slot; run r of all records makes round r.
-import { pack } from 'msgpackr'
+import { pack } from 'msgpackr/pack'
 import type { Argument, Deployment } from '../../redis/deployment.ts'
 import { numberOf } from '../../redis/replies.ts'
 import { EffectChunk } from '../effect-chunk.ts'

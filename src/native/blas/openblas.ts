@@ -4,7 +4,7 @@
 // other. Kernels: releases before 0.3.22 know no AMD processor with AVX-512 and take it for one without, at half its speed;
 // what the variable names is in every build that chooses at run time. Both variables are read when the library is loaded.
 import { readFileSync } from 'node:fs'
-import koffi from 'koffi'
+import { foreign } from '../koffi.ts'
 import { compact, type Blas, type Operand, type Product } from './product.ts'
 
 type Gemm = (
@@ -68,7 +68,7 @@ export function findOpenBlas(path?: string): OpenBlasLibrary | undefined {
 }
 
 function load(name: string): OpenBlasLibrary {
-  const library = koffi.load(name)
+  const library = foreign().load(name)
   const matrices = (real: string): string =>
     `int order, int ta, int tb, int m, int n, int k, ${real} alpha, ${real} *a, int lda, ${real} *b, int ldb, ${real} beta, ${real} *c, int ldc`
   const text = (call: string): string => (library.func(`const char *${call}()`) as () => string)()

@@ -1,5 +1,5 @@
 // Events that are processed together, and how they are written down when they have to wait.
-import { Packr } from 'msgpackr'
+import { Packr } from 'msgpackr/pack'
 import type { Failure } from '../../engine/runner.ts'
 import type { HomeKeys } from '../keys.ts'
 

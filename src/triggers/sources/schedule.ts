@@ -1,5 +1,5 @@
 // Ticks: `every` so often, or by a cron expression. A seat adds each to the trigger's own stream when it is due.
-import { Cron } from 'croner'
+import { cron } from '../../pipeline/cron.ts'
 import type { Tick } from '../../pipeline/readers/events.ts'
 import type { Reply } from '../../redis/deployment.ts'
 import { textMapOf } from '../../redis/replies.ts'
@@ -34,7 +34,9 @@ export interface NextTick {
 export function nextTick(schedule: Schedule, last: number, now: number): NextTick | undefined {
   const after = (time: number): number | undefined => {
     if (schedule.every !== undefined) return time + schedule.every
-    return new Cron(schedule.cron ?? '').nextRun(new Date(time))?.getTime()
+    return cron(schedule.cron ?? '')
+      .nextRun(new Date(time))
+      ?.getTime()
   }
   let next = after(last)
   // A little late is not missed.

@@ -1,7 +1,6 @@
 // Paths and globs to files with their sizes, in a fixed order.
 import { readdir, stat } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
-import { glob, isDynamicPattern } from 'tinyglobby'
 import { PlanError } from '../../../errors.ts'
 
 export interface FoundFile {
@@ -38,11 +37,13 @@ async function pathsOf(pattern: string): Promise<string[]> {
     return files.sort()
   }
   if (entry !== undefined) return [pattern]
+  // Plain paths are common, and loading this costs as much as many of them.
+  const { glob, isDynamicPattern } = await import('tinyglobby')
   if (!isDynamicPattern(pattern)) throw new PlanError('PLAN_FILE', `there is no file ${pattern}`)
 
   const matched = await glob([pattern], { absolute: true, onlyFiles: true, dot: false })
   if (matched.length > 0) return matched.sort()
-  const folder = folderOf(pattern)
+  const folder = folderOf(pattern, isDynamicPattern)
   const inFolder = await readdir(folder).catch((cause: unknown) => {
     throw new PlanError('PLAN_NO_MATCH', `no file matches ${pattern}: cannot read ${folder}: ${reasonOf(cause)}`, {
       cause,
@@ -53,9 +54,9 @@ async function pathsOf(pattern: string): Promise<string[]> {
 }
 
 /** The folder in front of the first part that is a pattern. */
-function folderOf(pattern: string): string {
+function folderOf(pattern: string, isPattern: (path: string) => boolean): string {
   let folder = pattern
-  while (isDynamicPattern(folder) || isDynamicPattern(basename(folder))) folder = dirname(folder)
+  while (isPattern(folder) || isPattern(basename(folder))) folder = dirname(folder)
   return folder
 }
 
