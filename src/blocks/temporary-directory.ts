@@ -1,9 +1,11 @@
 // A private directory of one process and its children under the system's temporary folder. What a process that was killed
 // could not remove, the next one that makes such a directory does.
+import { rmSync } from 'node:fs'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { isAlive } from '../server/alive.ts'
+import { forgetDirectory } from '../server/watchdog.ts'
 import { fileError } from './file-errors.ts'
 import { safeName } from './names.ts'
 
@@ -17,6 +19,12 @@ export async function temporaryDirectory(purpose: string, parent = tmpdir()): Pr
   } catch (error) {
     throw fileError(error, 'make', join(parent, `${prefix}*`))
   }
+}
+
+/** Removes one that this process made. */
+export function removeTemporaryDirectory(path: string): void {
+  rmSync(path, { recursive: true, force: true })
+  forgetDirectory(path)
 }
 
 async function sweep(parent: string, prefix: string): Promise<void> {

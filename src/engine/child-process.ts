@@ -3,8 +3,10 @@
 // they do with messages is in executor/serve-parent.ts.
 import { fork, type ChildProcess } from 'node:child_process'
 import { closeSync, existsSync, mkdirSync, openSync, rmSync, unlinkSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { forgetProcess, watchDirectory, watchProcess } from '../server/watchdog.ts'
+import { watchesItself } from './executor/parent-watch.ts'
 
 /** V8's default makes decoding of records three times slower. */
 const youngGenerationMb = 64
@@ -12,7 +14,7 @@ const youngGenerationMb = 64
 export interface ChildOptions<Incoming, Outgoing> {
   /** Below the package's compiled files, such as 'engine/executor/main.js'. */
   readonly module: string
-  /** Folder that is made for it, and goes with it. */
+  /** Folder that is made for it, and goes with it. The one above is of all processes of the owner, and goes with this process. */
   readonly scratch: string
   /** Limit of its memory, where its young generation has to fit in. */
   readonly memoryMb?: number
@@ -36,7 +38,8 @@ export class Child<Incoming, Outgoing extends object> {
     const path = join(scratch, 'position')
     this.positionFile = openSync(path, 'w+', 0o600)
     unlinkSync(path)
-    const child = fork(compiled(module), [], {
+    const watched = watchDirectory(dirname(scratch))
+    const child = fork(compiled(module), watched ? [] : [watchesItself], {
       execArgv: [`--max-semi-space-size=${Math.min(youngGenerationMb, Math.ceil(memoryMb / 16))}`],
       serialization: 'advanced',
       stdio: ['ignore', 'inherit', 'inherit', 'ipc', this.positionFile],
@@ -44,11 +47,14 @@ export class Child<Incoming, Outgoing extends object> {
       env: { ...process.env, NODE_OPTIONS: '' },
     })
     this.#process = child
+    const { pid } = child
+    if (pid !== undefined) watchProcess(pid, 'temporary')
     // That it could not be started is told by its exit, too.
     child.on('error', () => undefined)
     this.#exited = new Promise((resolve) => {
       child.once('exit', (code, signal) => {
         this.#gone = true
+        if (pid !== undefined) forgetProcess(pid)
         left(signal === null ? `exited with code ${code}` : `was killed by ${signal}`, this.#asked)
         closeSync(this.positionFile)
         rmSync(scratch, { recursive: true, force: true })

@@ -4,9 +4,8 @@
 // executor died (judged: again, closer, or never). From its arrival to its end the worker renews its lease. At most as
 // many tasks are taken as there are executors without one. Executors are started when there is something to run, and
 // replaced when they die.
-import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { temporaryDirectory } from '../blocks/temporary-directory.ts'
+import { removeTemporaryDirectory, temporaryDirectory } from '../blocks/temporary-directory.ts'
 import { runtimeVersion } from '../native/onnx/runtime.ts'
 import type { Deployment, Reply } from '../redis/deployment.ts'
 import { itemsOf } from '../redis/replies.ts'
@@ -453,7 +452,7 @@ export class Supervisor {
     await this.#realms.stop()
     await Promise.all([...this.#intakes.values()].map((intake) => intake.close()))
     await Promise.allSettled([...this.#intakes.values()].map((intake) => intake.leave()))
-    rmSync(this.#scratch, { recursive: true, force: true })
+    removeTemporaryDirectory(this.#scratch)
   }
 }
 

@@ -4,9 +4,8 @@
 // A host is started with the first chain, another one where more is ready than the others have room for. When a host dies its
 // strands go back to the queue at once. Of those whose step ran then, one is surely the reason if it was alone: it fails. Else
 // each of them runs alone the next time.
-import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { temporaryDirectory } from '../blocks/temporary-directory.ts'
+import { removeTemporaryDirectory, temporaryDirectory } from '../blocks/temporary-directory.ts'
 import { pause } from '../engine/events.ts'
 import type { Logger } from '../engine/logger.ts'
 import type { FromExecutor } from '../engine/protocol.ts'
@@ -294,6 +293,6 @@ export class KernelService {
     this.#stop.abort()
     await Promise.all(this.#loops)
     const scratch = await this.#scratch
-    if (scratch !== undefined) rmSync(scratch, { recursive: true, force: true })
+    if (scratch !== undefined) removeTemporaryDirectory(scratch)
   }
 }

@@ -8,7 +8,7 @@ import { ServerError } from '../errors.ts'
 import { isAlive } from './alive.ts'
 import { findServer, type ServerBinary } from './binary.ts'
 import { freePorts } from './ports.ts'
-import { forgetDirectory, forgetServer, watchDirectory, watchServer } from './watchdog.ts'
+import { forgetDirectory, forgetProcess, watchDirectory, watchProcess } from './watchdog.ts'
 import { Wire, type WireAddress } from './wire.ts'
 
 /** What the server keeps in its directory. */
@@ -188,8 +188,8 @@ class ServerProcess implements PrivateServer {
     child.unref()
     const pid = child.pid
     if (pid !== undefined) {
-      watchServer(pid, this.#setup.kept ? 'kept' : 'temporary')
-      void exited.then(() => forgetServer(pid))
+      watchProcess(pid, this.#setup.kept ? 'kept' : 'temporary')
+      void exited.then(() => forgetProcess(pid))
       await writeFile(
         join(this.dir, 'server.json'),
         JSON.stringify({ pid, owner: process.pid, port: this.port, socket: this.socket ?? '' }),

@@ -4,9 +4,8 @@
 // the worker's and should run is started in the host with the fewest; one that should not (paused, another revision, too
 // many for this worker) is stopped at the end of its batch, and given back. When a host dies its seats are given back and
 // taken anew, with a new fence; what ran in it is run one by one then.
-import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { temporaryDirectory } from '../blocks/temporary-directory.ts'
+import { removeTemporaryDirectory, temporaryDirectory } from '../blocks/temporary-directory.ts'
 import { pause } from '../engine/events.ts'
 import type { Logger } from '../engine/logger.ts'
 import type { FromExecutor } from '../engine/protocol.ts'
@@ -403,6 +402,6 @@ export class TriggerService {
     await this.#realms.stop()
     await this.#release(left, true)
     await Promise.all(this.#loops)
-    if (this.#scratch !== '') rmSync(this.#scratch, { recursive: true, force: true })
+    if (this.#scratch !== '') removeTemporaryDirectory(this.#scratch)
   }
 }

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { startServer } from '../../src/server/standalone.ts'
 import { raw, until } from '../fixtures/servers.ts'
 
@@ -41,6 +41,34 @@ test.each(['SIGKILL', 'SIGINT', 'SIGTERM'] as const)('nothing outlives a process
   await exited
   await until(() => !pids.some(isAlive) && !directories.some((directory) => existsSync(directory)))
   expect(existsSync(dir)).toBe(true)
+})
+
+/** With a watchdog that took the place of one that was killed; the pid is of the process that it watches. */
+async function startWithReplaced() {
+  const file = fileURLToPath(new URL('../fixtures/watchdog-parent.ts', import.meta.url))
+  const parent = spawn(process.execPath, ['--import', 'tsx', file], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const lines = createInterface(parent.stdout)
+  const [line] = await once(lines, 'line')
+  return { parent, lines, pid: Number(line) }
+}
+
+describe.skipIf(!existsSync('/proc/self'))('a watchdog that was killed', () => {
+  test('is replaced by one that has forgotten nothing', async () => {
+    const { parent, pid } = await startWithReplaced()
+    expect(isAlive(pid)).toBe(true)
+    const exited = once(parent, 'exit')
+    parent.kill('SIGKILL')
+    await exited
+    await until(() => !isAlive(pid))
+  })
+
+  test('is replaced by one that ends when there is nothing left to watch', async () => {
+    const { parent, lines } = await startWithReplaced()
+    const exited = once(parent, 'exit')
+    parent.stdin.end('forget\n')
+    expect(await once(lines, 'line')).toEqual(['none'])
+    expect(await exited).toEqual([0, null])
+  })
 })
 
 test('a kept server saves its data when its process is killed', async () => {

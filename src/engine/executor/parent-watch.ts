@@ -1,8 +1,12 @@
-// Ends this process when its supervisor is gone, even while user code holds the event loop: a thread looks at the parent's id.
-// What the supervisor made on disk for it goes too; the last executor removes the supervisor's own folder.
+// Ends this process when its supervisor is gone. Usually the supervisor's watchdog does it, and removes what was made on disk;
+// where there is none, this process looks after itself, even while user code holds the event loop: a thread looks at the
+// parent's id.
 import { rmdirSync, rmSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { Worker } from 'node:worker_threads'
+
+/** Argument of a process that no watchdog watches. */
+export const watchesItself = '--watch-parent'
 
 const everyMs = 200
 
@@ -32,23 +36,28 @@ export interface ParentWatch {
 }
 
 export function endWithParent(): ParentWatch {
-  const thread = new Worker(watch, {
-    eval: true,
-    workerData: { parent: process.ppid, everyMs },
-    resourceLimits: { maxOldGenerationSizeMb: 8, maxYoungGenerationSizeMb: 1 },
-  })
-  thread.unref()
+  const thread = process.argv.includes(watchesItself) ? watchParent() : undefined
   let folder: string | undefined
   return {
     leaves(scratch) {
       folder = scratch
-      thread.postMessage(scratch)
+      thread?.postMessage(scratch)
     },
     gone() {
       if (folder !== undefined) removeScratch(folder)
       process.exit(0)
     },
   }
+}
+
+function watchParent(): Worker {
+  const thread = new Worker(watch, {
+    eval: true,
+    workerData: { parent: process.ppid, everyMs },
+    resourceLimits: { maxOldGenerationSizeMb: 8, maxYoungGenerationSizeMb: 1 },
+  })
+  thread.unref()
+  return thread
 }
 
 function removeScratch(scratch: string): void {
