@@ -41,9 +41,10 @@ async function pathsOf(pattern: string): Promise<string[]> {
   const { glob, isDynamicPattern } = await import('tinyglobby')
   if (!isDynamicPattern(pattern)) throw new PlanError('PLAN_FILE', `there is no file ${pattern}`)
 
-  const matched = await glob([pattern], { absolute: true, onlyFiles: true, dot: false })
-  if (matched.length > 0) return matched.sort()
   const folder = folderOf(pattern, isDynamicPattern)
+  // From this folder on: a search starts at the working directory otherwise, and looks at all that lies on the way.
+  const matched = await glob([pattern], { absolute: true, onlyFiles: true, dot: false, cwd: folder })
+  if (matched.length > 0) return matched.sort()
   const inFolder = await readdir(folder).catch((cause: unknown) => {
     throw new PlanError('PLAN_NO_MATCH', `no file matches ${pattern}: cannot read ${folder}: ${reasonOf(cause)}`, {
       cause,
