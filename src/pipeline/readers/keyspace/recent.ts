@@ -1,68 +1,33 @@
 // The keys that were seen last, in bounded memory. SCAN gives a key twice where the table shrinks under it: then a bucket of
 // the smaller table is walked again, whose keys came shortly before.
 //
-// Two generations of a hash table over the bytes of keys: a JavaScript string for each would cost more than reading it.
+// A ring of the last keys, chained by their hashes from new to old: a JavaScript string for each would cost more than reading
+// it. Nothing is taken out of a chain: it ends at a place that has been given to a newer key.
 import type { BulkColumn } from '../../../redis/protocol/column.ts'
 
-/** From so many to twice as many keys are remembered: as many as a table may shrink by at once, about. Few, to stay in the cache. */
+/** A power of two: as many as a table may shrink by at once, about. Few, to stay in the cache. */
 const remembered = 8192
-/** A power of two; the table is a quarter full at most. */
-const places = remembered * 4
+const chains = remembered * 2
 const firstBytes = 256 * 1024
 
-class Generation {
-  size = 0
-  /** Number of the key at a place, plus one. */
-  readonly #table = new Uint16Array(places)
-  readonly #hashes = new Uint32Array(remembered)
-  readonly #starts = new Uint32Array(remembered + 1)
-  #bytes: Buffer = Buffer.allocUnsafeSlow(firstBytes)
-
-  clear(): void {
-    this.size = 0
-    this.#table.fill(0)
-    if (this.#bytes.length > firstBytes) this.#bytes = Buffer.allocUnsafeSlow(firstBytes)
-  }
-
-  /** The place of a key, or ~place where it would be. */
-  find(bytes: Buffer, start: number, length: number, hash: number): number {
-    const table = this.#table
-    for (let place = hash & (places - 1); ; place = (place + 1) & (places - 1)) {
-      const number = table[place] as number
-      if (number === 0) return ~place
-      if (this.#hashes[number - 1] === hash && this.#isAt(number - 1, bytes, start, length)) return place
-    }
-  }
-
-  #isAt(index: number, bytes: Buffer, start: number, length: number): boolean {
-    const from = this.#starts[index] as number
-    if ((this.#starts[index + 1] as number) - from !== length) return false
-    const own = this.#bytes
-    for (let i = 0; i < length; i++) if (own[from + i] !== bytes[start + i]) return false
-    return true
-  }
-
-  /** `place` as find() gave it, of a key that is not there. */
-  put(place: number, bytes: Buffer, start: number, length: number, hash: number): void {
-    const from = this.#starts[this.size] as number
-    const end = from + length
-    if (end > this.#bytes.length) {
-      const larger = Buffer.allocUnsafeSlow(end * 2)
-      this.#bytes.copy(larger, 0, 0, from)
-      this.#bytes = larger
-    }
-    const own = this.#bytes
-    if (length > 64) bytes.copy(own, from, start, start + length)
-    else for (let i = 0; i < length; i++) own[from + i] = bytes[start + i] as number
-    this.#hashes[this.size] = hash
-    this.#starts[++this.size] = end
-    this.#table[~place] = this.size
-  }
-}
-
 export class RecentKeys {
-  #recent = new Generation()
-  #older = new Generation()
+  /** The place of the newest key of a chain, plus one. */
+  readonly #newest = new Uint16Array(chains)
+  /** Of the key at a place: its hash, the place of the one before it in its chain (plus one), and where its bytes are. */
+  readonly #hashes = new Int32Array(remembered)
+  readonly #before = new Uint16Array(remembered)
+  readonly #starts = new Uint32Array(remembered)
+  readonly #lengths = new Uint32Array(remembered)
+  #next = 0
+  // Bytes are kept as the columns had them: a copy for each column costs less than one for each key. The older ones are let
+  // go when no key of theirs is left.
+  #kept: Buffer = Buffer.allocUnsafeSlow(firstBytes)
+  #older: Buffer = Buffer.allocUnsafeSlow(firstBytes)
+  #end = 0
+  /** How many keys have their bytes in #kept. */
+  #newer = 0
+  #column: Buffer | undefined
+  #columnStart = 0
 
   /** Whether key `i` of a column is new; it is not from then on. */
   add(keys: BulkColumn, i: number): boolean {
@@ -70,25 +35,66 @@ export class RecentKeys {
     const start = keys.starts[i] as number
     const length = keys.lengths[i] as number
     const hash = hashOf(bytes, start, length)
-    if (this.#older.size > 0 && this.#older.find(bytes, start, length, hash) >= 0) return false
-    const place = this.#recent.find(bytes, start, length, hash)
-    if (place >= 0) return false
-    if (this.#recent.size < remembered) {
-      this.#recent.put(place, bytes, start, length, hash)
-      return true
-    }
-    const oldest = this.#older
-    this.#older = this.#recent
-    this.#recent = oldest
-    oldest.clear()
-    oldest.put(oldest.find(bytes, start, length, hash), bytes, start, length, hash)
+    const chain = hash & (chains - 1)
+    const newest = this.#newest[chain] as number
+    if (newest !== 0 && this.#isIn(newest, hash, bytes, start, length)) return false
+    if (bytes !== this.#column) this.#keep(bytes)
+    const place = this.#next
+    this.#next = (place + 1) & (remembered - 1)
+    this.#newer++
+    this.#hashes[place] = hash
+    this.#before[place] = newest
+    this.#starts[place] = this.#columnStart + start
+    this.#lengths[place] = length
+    this.#newest[chain] = place + 1
     return true
+  }
+
+  #isIn(newest: number, hash: number, bytes: Buffer, start: number, length: number): boolean {
+    let age = -1
+    for (let next = newest; next !== 0; next = this.#before[next - 1] as number) {
+      const place = next - 1
+      const older = (this.#next - next) & (remembered - 1)
+      const found = this.#hashes[place] as number
+      // It has been given to a newer key, of this chain or of another one.
+      if (older <= age || ((found ^ hash) & (chains - 1)) !== 0) return false
+      if (found === hash && this.#isAt(place, older, bytes, start, length)) return true
+      age = older
+    }
+    return false
+  }
+
+  #isAt(place: number, age: number, bytes: Buffer, start: number, length: number): boolean {
+    if (this.#lengths[place] !== length) return false
+    const own = age < this.#newer ? this.#kept : this.#older
+    const from = this.#starts[place] as number
+    return own.compare(bytes, start, start + length, from, from + length) === 0
+  }
+
+  #keep(column: Buffer): void {
+    if (this.#newer >= remembered) {
+      const oldest = this.#older
+      this.#older = this.#kept
+      this.#kept = oldest.length > firstBytes ? Buffer.allocUnsafeSlow(firstBytes) : oldest
+      this.#end = 0
+      this.#newer = 0
+    }
+    const end = this.#end + column.length
+    if (end > this.#kept.length) {
+      const larger = Buffer.allocUnsafeSlow(end * 2)
+      this.#kept.copy(larger, 0, 0, this.#end)
+      this.#kept = larger
+    }
+    column.copy(this.#kept, this.#end)
+    this.#columnStart = this.#end
+    this.#column = column
+    this.#end = end
   }
 }
 
-/** FNV-1a, with its high bits mixed into the low ones that the table goes by. */
+/** FNV-1a, with its high bits mixed into the low ones that chains go by. */
 function hashOf(bytes: Buffer, start: number, length: number): number {
   let hash = 0x811c9dc5
   for (let i = start, end = start + length; i < end; i++) hash = Math.imul(hash ^ (bytes[i] as number), 0x01000193)
-  return (hash ^ (hash >>> 15)) >>> 0
+  return hash ^ (hash >>> 15)
 }

@@ -17,6 +17,12 @@ export interface RecordOptions {
 const elementsTogether = 8000
 const bytesTogether = 4 * 1024 * 1024
 
+/** A batch, and what is to be read behind it. */
+interface Page {
+  readonly batch: ReadBatch
+  readonly rest?: AsyncGenerator<ReadBatch>
+}
+
 interface Collection {
   readonly key: Key
   readonly type: CollectionType
@@ -42,12 +48,26 @@ export class KeyRecords {
     return type === 'string' && values && !this.#strings.wantsTypes ? undefined : type
   }
 
-  async *of(keys: BulkColumn): AsyncGenerator<ReadBatch> {
+  /**
+   * Keys that one round trip reads, as most do; undefined where they need more, and of() is to be asked. Its command is on
+   * its way when this returns.
+   */
+  atOnce(keys: BulkColumn): Page | Promise<Page> | undefined {
     const { type, values } = this.#options
-    if (!values) {
-      yield this.#named(keysOf(keys))
-      return
-    }
+    if (!values) return { batch: this.#named(keysOf(keys)) }
+    if (type !== undefined && type !== 'string') return undefined
+    if (this.#strings.needsTypes || keys.length > this.#strings.together) return undefined
+    return this.#whole(keys)
+  }
+
+  async #whole(keys: BulkColumn): Promise<Page> {
+    const values = await this.#strings.read(keys)
+    const { batch, none } = this.#recordsOf(keysOf(keys), values)
+    return this.#isOver(none) ? { batch } : { batch, rest: this.#others(none) }
+  }
+
+  async *of(keys: BulkColumn): AsyncGenerator<ReadBatch> {
+    const { type } = this.#options
     if (type !== undefined && type !== 'string') {
       yield* this.#collections(keysOf(keys).map((key) => ({ key, type })))
       return
@@ -71,11 +91,17 @@ export class KeyRecords {
       at += values.length
       const { batch, none } = this.#recordsOf(keys, values)
       yield batch
-      // Gone since they were scanned, or of another type.
-      if (none.length > 0 && this.#options.type === undefined && !this.#strings.needsTypes) {
-        yield* this.#collections((await this.#sorted(none)).others)
-      }
+      if (!this.#isOver(none)) yield* this.#others(none)
     }
+  }
+
+  /** Whether nothing is to be read of keys that hold no string: gone since they were scanned, or of another type. */
+  #isOver(none: readonly Key[]): boolean {
+    return none.length === 0 || this.#options.type !== undefined || this.#strings.needsTypes
+  }
+
+  async *#others(keys: readonly Key[]): AsyncGenerator<ReadBatch> {
+    yield* this.#collections((await this.#sorted(keys)).others)
   }
 
   /** The strings that are there, and the keys that hold none. */
@@ -83,6 +109,8 @@ export class KeyRecords {
     keys: readonly Key[],
     values: readonly StringValue[],
   ): { readonly batch: ReadBatch; readonly none: readonly Key[] } {
+    const texts = this.#options.binary ? undefined : textRecords(keys, values)
+    if (texts !== undefined) return { batch: batchOf(texts, keys), none: [] }
     const batch = new Batch(this.#options.binary, this.#context.fail)
     const none: Key[] = []
     for (let i = 0; i < values.length; i++) {
@@ -140,7 +168,7 @@ export class KeyRecords {
     for (const key of failed) failKey(this.#context.fail, key)
     const good = failed.length === 0 ? keys : keys.filter((key) => typeof key === 'string')
     const records = binary ? good.map(bytesOf) : good
-    return { batch: { kind: 'records', records }, place: (i) => String(good[i]) }
+    return batchOf(records, good)
   }
 }
 
@@ -169,9 +197,24 @@ class Batch {
   }
 
   done(): ReadBatch {
-    const keys = this.#keys
-    return { batch: { kind: 'records', records: this.#records }, place: (i) => String(keys[i]) }
+    return batchOf(this.#records, this.#keys)
   }
+}
+
+/** Records of text alone, as most are; undefined where there is anything else among them. */
+function textRecords(keys: readonly Key[], values: readonly StringValue[]): unknown[] | undefined {
+  const records: unknown[] = []
+  for (let i = 0; i < values.length; i++) {
+    const key = keys[i]
+    const value = values[i]
+    if (typeof key !== 'string' || typeof value !== 'string') return undefined
+    records.push({ key, type: 'string', value })
+  }
+  return records
+}
+
+function batchOf(records: unknown[], keys: readonly Key[]): ReadBatch {
+  return { batch: { kind: 'records', records }, place: (i) => String(keys[i]) }
 }
 
 function keysOf(column: BulkColumn): Key[] {

@@ -1,7 +1,6 @@
 // The keys of one range of a server's keyspace, a SCAN call at a time.
 import type { Argument, Deployment } from '../../../redis/deployment.ts'
 import { BulkColumn } from '../../../redis/protocol/column.ts'
-import type { ScanRange } from '../../../redis/scan-order.ts'
 import { slotOf } from '../../../redis/slots.ts'
 import type { Place } from './parts.ts'
 import { RecentKeys } from './recent.ts'
@@ -28,66 +27,89 @@ const scanCount = 500
 
 const none = BulkColumn.of([])
 
-/** New keys; the next call is under way while the keys of one are worked on. */
-export async function* scanned(
-  deployment: Deployment,
-  { shard, range }: Place,
-  { pattern, type }: ScanOptions,
-  ownPrefix: string,
-): AsyncGenerator<BulkColumn> {
-  const seen = new RecentKeys()
-  const prefix = Buffer.from(ownPrefix)
-  const match: readonly Argument[] = pattern === '*' ? [] : ['MATCH', pattern]
-  const scan = async (cursor: string): Promise<Page> => {
-    const wanted = type()
-    const filters = wanted === undefined ? match : [...match, 'TYPE', wanted]
-    const reply = await deployment.columns({ shard }, ['SCAN', cursor, 'COUNT', scanCount, ...filters])
+/**
+ * New keys, page by page. A class and no generator, as all that is done once for a page: V8 counts what a function is worth
+ * compiling by where it is left, and so compiles what waits at its end much sooner, for longer than it runs in all.
+ */
+export class KeyScan {
+  readonly #deployment: Deployment
+  readonly #place: Place
+  readonly #match: readonly Argument[]
+  readonly #type: ScanOptions['type']
+  readonly #prefix: Buffer
+  readonly #seen = new RecentKeys()
+  /** Undefined: the range is over. */
+  #cursor: string | undefined
+  #pending: Promise<Page> | undefined
+
+  constructor(deployment: Deployment, place: Place, { pattern, type }: ScanOptions, ownPrefix: string) {
+    this.#deployment = deployment
+    this.#place = place
+    this.#match = pattern === '*' ? [] : ['MATCH', pattern]
+    this.#type = type
+    this.#prefix = Buffer.from(ownPrefix)
+    this.#cursor = place.range.start
+  }
+
+  /** The next keys; undefined: there are no more. */
+  async next(): Promise<BulkColumn | undefined> {
+    while (this.#cursor !== undefined) {
+      this.ahead()
+      const page = (await this.#pending) as Page
+      this.#pending = undefined
+      const last = this.#place.range.ends(page.cursor)
+      this.#cursor = last ? undefined : page.cursor
+      const fresh = this.#freshIn(page.keys, last ? await this.#behind(page.cursor) : undefined)
+      if (fresh.length > 0) return fresh
+    }
+    return undefined
+  }
+
+  /** Asks for the page that next() will give, so that it comes while this one is worked on. */
+  ahead(): void {
+    if (this.#cursor === undefined || this.#pending !== undefined) return
+    this.#pending = this.#scan(this.#cursor)
+    // Its rejection is seen when it is awaited; until then it is no unhandled one.
+    this.#pending.catch(() => undefined)
+  }
+
+  async #scan(cursor: string): Promise<Page> {
+    const wanted = this.#type()
+    const filters = wanted === undefined ? this.#match : [...this.#match, 'TYPE', wanted]
+    const { shard } = this.#place
+    const reply = await this.#deployment.columns({ shard }, ['SCAN', cursor, 'COUNT', scanCount, ...filters])
     const [next, keys] = Array.isArray(reply) ? reply : []
     return { cursor: typeof next === 'string' ? next : '0', keys: keys instanceof BulkColumn ? keys : none }
   }
 
-  let cursor = range.start
-  let pending: Promise<Page> | undefined = scan(cursor)
-  while (pending !== undefined) {
-    const page: Page = await pending
-    const last = range.ends(page.cursor)
-    pending = last ? undefined : scan(page.cursor)
-    // Its rejection is seen when it is awaited; until then it is no unhandled one.
-    pending?.catch(() => undefined)
-    cursor = page.cursor
-    const others = last ? await behind(scan, range.boundary, cursor) : undefined
-    const { keys } = page
-    const fresh = freshIn(keys, { seen, prefix, range, others })
-    if (fresh.length > 0) yield fresh.length === keys.length ? keys : keys.select(fresh)
+  /** Those that are the range's own and new. */
+  #freshIn(keys: BulkColumn, others: ReadonlySet<string> | undefined): BulkColumn {
+    const { range } = this.#place
+    const fresh = new Uint32Array(keys.length)
+    let count = 0
+    for (let i = 0; i < keys.length; i++) {
+      if (startsWith(keys, i, this.#prefix)) continue
+      if (!range.ownsAll && !range.owns(keys.bytesOf(i))) continue
+      if (others?.has(nameOf(keys, i)) === true) continue
+      if (this.#seen.add(keys, i)) fresh[count++] = i
+    }
+    return count === keys.length ? keys : keys.select(Array.from(fresh.subarray(0, count)))
   }
-}
 
-/**
- * Which keys are the range's own and new. A function of its own: a loop in a generator that is compiled while it runs is
- * compiled again and again, for longer than it takes to run.
- */
-function freshIn(
-  keys: BulkColumn,
-  {
-    seen,
-    prefix,
-    range,
-    others,
-  }: {
-    readonly seen: RecentKeys
-    readonly prefix: Buffer
-    readonly range: ScanRange
-    readonly others: ReadonlySet<string> | undefined
-  },
-): number[] {
-  const fresh: number[] = []
-  for (let i = 0; i < keys.length; i++) {
-    if (startsWith(keys, i, prefix)) continue
-    if (!range.ownsAll && !range.owns(keys.bytesOf(i))) continue
-    if (others?.has(nameOf(keys, i)) === true) continue
-    if (seen.add(keys, i)) fresh.push(i)
+  /** The keys of the next range that came with the call that ended at `cursor`. */
+  async #behind(cursor: string): Promise<Set<string> | undefined> {
+    const { boundary } = this.#place.range
+    if (boundary === undefined) return undefined
+    const found = new Set<string>()
+    for (let at = boundary.start; boundary.before(at, cursor);) {
+      const page = await this.#scan(at)
+      // The keys in question may then lie in front of the boundary. A key twice is better than none.
+      if (boundary.mayBeCoarse(page.cursor)) break
+      addNames(found, page.keys)
+      at = page.cursor
+    }
+    return found
   }
-  return fresh
 }
 
 function startsWith({ bytes, starts, lengths }: BulkColumn, i: number, prefix: Buffer): boolean {
@@ -97,22 +119,8 @@ function startsWith({ bytes, starts, lengths }: BulkColumn, i: number, prefix: B
   return true
 }
 
-/** The keys of the next range that came with the call that ended at `cursor`. */
-async function behind(
-  scan: (cursor: string) => Promise<Page>,
-  boundary: Place['range']['boundary'],
-  cursor: string,
-): Promise<Set<string> | undefined> {
-  if (boundary === undefined) return undefined
-  const found = new Set<string>()
-  for (let at = boundary.start; boundary.before(at, cursor);) {
-    const page = await scan(at)
-    // The keys in question may then lie in front of the boundary. A key twice is better than none.
-    if (boundary.mayBeCoarse(page.cursor)) break
-    for (let i = 0; i < page.keys.length; i++) found.add(nameOf(page.keys, i))
-    at = page.cursor
-  }
-  return found
+function addNames(names: Set<string>, keys: BulkColumn): void {
+  for (let i = 0; i < keys.length; i++) names.add(nameOf(keys, i))
 }
 
 /** One text for each key. */

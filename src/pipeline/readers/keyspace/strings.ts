@@ -53,14 +53,18 @@ export class StringReader {
 
   /** Values of the first keys, of all unless they are large. */
   async read(keys: BulkColumn): Promise<readonly StringValue[]> {
-    const { values, bytes } = await (this.#large ? this.#byParts(keys) : this.#whole(keys))
+    const { values, bytes } = await this.#read(keys)
     const fitting = Math.floor((replyBytes * values.length) / Math.max(1, bytes))
     this.together = Math.max(1, Math.min(mostTogether, fitting, this.together * 2))
     return values
   }
 
-  async #whole(keys: BulkColumn): Promise<ReadStrings> {
-    if (!this.#deployment.topology.cluster) return this.#mget(keys)
+  #read(keys: BulkColumn): Promise<ReadStrings> {
+    if (this.#large) return this.#byParts(keys)
+    return this.#deployment.topology.cluster ? this.#bySlot(keys) : this.#mget(keys)
+  }
+
+  async #bySlot(keys: BulkColumn): Promise<ReadStrings> {
     const values = new Array<StringValue>(keys.length)
     let bytes = 0
     await Promise.all(
@@ -76,13 +80,18 @@ export class StringReader {
   async #mget(keys: BulkColumn): Promise<ReadStrings> {
     const reply = await this.#deployment.columns({ key: keys.bytesOf(0) }, ['MGET'], keys)
     if (!(reply instanceof BulkColumn)) throw new ConnectError('CONNECT_REPLY', 'MGET was answered with no list')
+    return { values: this.#valuesOf(reply), bytes: reply.bytes.length }
+  }
+
+  #valuesOf(reply: BulkColumn): readonly StringValue[] {
     const found = reply.items()
     this.#asked += found.length
-    for (const item of found) if (item === null) this.#missing++
-    if (!this.#binary && !found.some((item) => typeof item === 'object' && item !== null)) {
-      return { values: found, bytes: reply.bytes.length }
+    let isText = true
+    for (const item of found) {
+      if (item === null) this.#missing++
+      else if (typeof item !== 'string') isText = false
     }
-    return { values: found.map((item, i) => this.#valueOf(item, reply, i)), bytes: reply.bytes.length }
+    return isText && !this.#binary ? found : found.map((item, i) => this.#valueOf(item, reply, i))
   }
 
   #valueOf(item: Item, values: BulkColumn, i: number): StringValue {
