@@ -130,6 +130,17 @@ export class Counter {
 
   /** Returns all keys with their counts, and forgets them. */
   drain(options: DrainOptions = {}): Drained {
+    const partitions: CountColumns[] = []
+    const apart = this.drainTo((columns) => void partitions.push(copyOf(columns)), options)
+    return { partitions, apart }
+  }
+
+  /**
+   * Gives all keys with their counts, one partition after the other, and forgets them. The columns lie in memory that is
+   * used for other things afterwards: they are good for the time of the call, which must not use the kernel. Returns the
+   * keys that UTF-8 cannot carry.
+   */
+  drainTo(take: (columns: CountColumns, partition: number) => void, options: DrainOptions = {}): Drained['apart'] {
     const { partitions = 1, sorted = false } = options
     const { exports } = this.#memory
     const size = this.#memory.word(this.#address + COUNTER_SIZE)
@@ -143,16 +154,15 @@ export class Counter {
       const lengths = this.#memory.words.slice(counts >>> 2, (counts >>> 2) + partitions)
       const sizes = this.#memory.words.slice(bytes >>> 2, (bytes >>> 2) + partitions)
       const write = this.#writer(alloc, Math.max(...lengths), Math.max(...sizes))
-      const columns: CountColumns[] = []
       let first = entries
-      for (const length of lengths) {
+      for (const [partition, length] of lengths.entries()) {
         if (sorted) exports.sortByKey(first, length, scratch)
-        columns.push(write(first, length))
+        take(write(first, length), partition)
         first += length * 4
       }
       const apart = [...this.#apart]
       this.clear()
-      return { partitions: columns, apart }
+      return apart
     })
   }
 
@@ -166,7 +176,7 @@ export class Counter {
       const scratch = alloc(limit * 8)
       const length = exports.topEntries(this.#address, limit, entries, scratch)
       const keyBytes = this.#memory.word(this.#address + COUNTER_KEY_BYTES)
-      return this.#writer(alloc, length, keyBytes)(entries, length)
+      return copyOf(this.#writer(alloc, length, keyBytes)(entries, length))
     })
   }
 
@@ -277,7 +287,7 @@ export class Counter {
     }
   }
 
-  /** Copies listed entries out as columns, through one buffer for all calls. */
+  /** Writes listed entries as columns, to one buffer for all calls. */
   #writer(alloc: (bytes: number) => number, most: number, mostBytes: number) {
     const bytes = alloc(mostBytes)
     const offsets = alloc((most + 1) * 4)
@@ -287,12 +297,16 @@ export class Counter {
       const size = memory.exports.writeEntries(entries, length, bytes, offsets, values)
       return {
         keys: {
-          bytes: memory.bytes.slice(bytes, bytes + size),
-          offsets: memory.words.slice(offsets >>> 2, (offsets >>> 2) + length + 1),
+          bytes: memory.bytes.subarray(bytes, bytes + size),
+          offsets: memory.words.subarray(offsets >>> 2, (offsets >>> 2) + length + 1),
           length,
         },
-        values: new Float64Array(memory.exports.memory.buffer, values, length).slice(),
+        values: new Float64Array(memory.exports.memory.buffer, values, length),
       }
     }
   }
+}
+
+function copyOf({ keys: { bytes, offsets, length }, values }: CountColumns): CountColumns {
+  return { keys: { bytes: bytes.slice(), offsets: offsets.slice(), length }, values: values.slice() }
 }

@@ -3,6 +3,7 @@
 // order does not tell which implementation counted, or where.
 import { type Batch, type PairBatch, type TextColumn, toRecords } from '../../codec/batch.ts'
 import { encodeBatch } from '../../codec/frames.ts'
+import type { CountColumns } from '../../native/text/column.ts'
 import type { Counter } from '../../native/text/counter.ts'
 import type { TokenOptions } from '../../native/text/tokens.ts'
 import { PlanError } from '../../errors.ts'
@@ -89,10 +90,12 @@ export class CountCollector implements Collector {
   }
 
   async #flush(): Promise<void> {
-    const { partitions, apart } = this.#counter.drain({ partitions: this.#context.partitions })
-    for (const [p, { keys, values }] of partitions.entries()) {
-      for (const batch of framesOf(keys, values)) await this.#partitions.frame(p, encodeBatch(batch))
+    const frames: [partition: number, frame: Uint8Array][] = []
+    const take = ({ keys, values }: CountColumns, partition: number): void => {
+      for (const batch of framesOf(keys, values)) frames.push([partition, encodeBatch(batch)])
     }
+    const apart = this.#counter.drainTo(take, { partitions: this.#context.partitions })
+    for (const [partition, frame] of frames) await this.#partitions.frame(partition, frame)
     for (const [key, count] of apart) this.#partitions.add(key, [key, count])
     for (const { key, state } of this.#others?.entries() ?? []) {
       this.#partitions.add(key, [key, state])
