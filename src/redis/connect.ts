@@ -31,6 +31,8 @@ export interface ConnectOptions {
   readonly name?: string
   /** A folder of server functions in place of Gearmill's own. */
   readonly functions?: string
+  /** Another process has loaded the server functions just now: they are only loaded where a call misses one. Default: false. */
+  readonly loaded?: boolean
   /** Gives up a connect that is under way. */
   readonly signal?: AbortSignal
 }
@@ -72,7 +74,7 @@ async function open(url: string, settings: ClientSettings, options: ConnectOptio
   const router = await Router.open(parseUrl(url), settings, options.retryMs ?? 60_000)
   const deployment = new RedisDeployment(url, router, library, settings)
   try {
-    await deployment.loadEverywhere()
+    if (options.loaded !== true) await deployment.loadEverywhere()
     return deployment
   } catch (error) {
     await deployment.close()

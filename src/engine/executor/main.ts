@@ -382,7 +382,7 @@ const send: (message: FromExecutor) => void = tell
 
 serveParent<ToExecutor, Executor>({
   what: 'an executor',
-  open: async (setup) => new Executor(setup, await connectDeployment(setup.url)),
+  open: async (setup) => new Executor(setup, await connectDeployment(setup.url, { loaded: true })),
   heard(executor, message) {
     switch (message.type) {
       case 'task':

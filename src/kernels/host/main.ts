@@ -13,7 +13,7 @@ interface Host {
 }
 
 async function open(setup: HostSetup): Promise<Host> {
-  const deployment = await connectDeployment(setup.url, { name: 'gearmill-kernel' })
+  const deployment = await connectDeployment(setup.url, { name: 'gearmill-kernel', loaded: true })
   const lookup = new Lookup(deployment, setup.namespace)
   const runtime = createKernelRuntime({
     resolve: (name) => lookup.resolve(name),
