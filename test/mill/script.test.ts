@@ -56,9 +56,15 @@ describeTopologies('scripts', (topology) => {
     expect(await mill.exec("from([1, 2]).write((n) => ['SET', `user:${n}`, String(n)])")).toEqual({ written: 2 })
     expect(await mill.exec('submit((a, b) => a + b, 1, 2)')).toBe(3)
     expect(await mill.exec('import { basename } from "node:path"\nbasename("/a/b")')).toBe('b')
+    expect(await mill.exec('const { basename } = await import("node:path")\nbasename("/a/b")')).toBe('b')
+    expect(await mill.exec('const load = () => import("zod")\ntypeof (await load()).z')).toBe('object')
     expect(await mill.exec('const keys = 1; keys')).toBe(1)
     expect(await mill.exec('return { a: undefined, b: new Date(0) }')).toEqual({ b: '1970-01-01T00:00:00.000Z' })
     expect(await mill.exec('if (true) {}')).toBeNull()
+    expect(await mill.exec('({ a: 1 })')).toEqual({ a: 1 })
+    expect(await mill.exec('((1, 2) /* of ; two */) ;; // the second')).toBe(2)
+    expect(await mill.exec('const o = { f: (x) => x }\n;(o\n  // ;\n  .f(3))')).toBe(3)
+    expect(await mill.exec('#!/usr/bin/env gearmill\n4')).toBe(4)
     const typed =
       'interface Named { name: string }\nfrom<Named>([{ name: "a" }]).map(({ name }: Named): string => name)'
     expect(await mill.exec(typed)).toEqual(['a'])
@@ -127,7 +133,9 @@ describeTopologies('scripts', (topology) => {
       code: 'EXECUTION_CRASHED',
       message: expect.stringMatching(/^script:2: /),
     })
+    await expect(failing('#!shell\n\nthrow new Error("no")')).rejects.toMatchObject({ message: 'script:3: Error: no' })
     await expect(failing('')).rejects.toMatchObject({ code: 'PLAN_OPTION' })
+    await expect(mill.exec('1', { unblocking: 'no' as never })).rejects.toMatchObject({ code: 'PLAN_OPTION' })
     expect(await failing('1 + 1')).toBe(2)
   })
 

@@ -32,6 +32,7 @@ export async function execScript(
   checkOptions('exec', options, ['unblocking', 'id', 'timeoutMs'])
   const { unblocking = false, timeoutMs = defaultTimeoutMs } = options
   checkInteger('exec', timeoutMs, 0, 'timeoutMs to be a whole number of at least 0')
+  if (typeof unblocking !== 'boolean') refuse('exec', 'unblocking to be true or false', unblocking)
   const signature =
     engine.secret === undefined ? '' : signatureOf(Buffer.from(script), engine.secret, 'script').toString('hex')
   if (!engine.endsWithClient) return execRemote(engine, calls, script, signature, { ...options, timeoutMs })

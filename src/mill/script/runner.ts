@@ -123,7 +123,10 @@ class ScriptRunner implements TaskRunner {
     at(line)
     try {
       const run = script.compile([...scope.names.keys()])
-      const value = await valueOf(await run(...scope.names.values(), at, importFrom(base)))
+      const load = importFrom(base)
+      // Node warns once in a process about a script's own import(), on stderr: this one is silent.
+      if (script.imports) await load('node:module')
+      const value = await valueOf(await run(...scope.names.values(), at, load))
       await context.output(0).append(encodeRecords([value]))
       context.count({ in: 1, out: 1 })
       await this.#answer(context, JSON.stringify({ ok: value }))

@@ -1,5 +1,5 @@
 // A script's text as a function: its last expression is its value, and before each statement it says at which line it is.
-import { Script } from 'node:vm'
+import { Script, constants } from 'node:vm'
 import { parse, type ImportDeclaration, type Program, type Statement } from 'acorn'
 import { KernelError, PlanError } from '../../errors.ts'
 import { stripTypes } from '../../kernels/source/strip.ts'
@@ -13,6 +13,8 @@ export type ScriptFunction = (...values: readonly unknown[]) => Promise<unknown>
 export interface ParsedScript {
   /** Of its statements, from 1, ascending. */
   readonly lines: readonly number[]
+  /** Whether it may call `import()`. */
+  readonly imports: boolean
   /** Compiles it: `names` are what it sees; the function also takes `at(line)` and `load(specifier)`, behind the values. */
   compile(names: readonly string[]): ScriptFunction
 }
@@ -31,7 +33,7 @@ export function parseScript(text: string): ParsedScript {
   const { script, program } = read(text)
   const edits: Edit[] = []
   const lines: number[] = []
-  const last = program.body.at(-1)
+  const last = program.body.findLast(({ type }) => type !== 'EmptyStatement')
   for (const node of program.body) {
     const line = node.loc?.start.line ?? 1
     lines.push(line)
@@ -41,15 +43,20 @@ export function parseScript(text: string): ParsedScript {
     } else if (node.type.startsWith('Export')) {
       throw refused('a script exports nothing', line, node.loc?.start.column ?? 0)
     } else if (node === last && node.type === 'ExpressionStatement') {
-      const { start, end } = node.expression
-      edits.push({ start: node.start, end: start, text: `${mark}return (${script.slice(node.start, start)}` })
-      edits.push({ start: end, end: node.end, text: ')' })
+      // The statement may have more than its expression: parentheses, comments, a semicolon.
+      const end = script[node.end - 1] === ';' ? node.end - 1 : node.end
+      edits.push({ start: node.start, end: node.start, text: `${mark}return (` })
+      edits.push({ start: end, end: node.end, text: ');' })
     } else if (!isHoisted(node as Statement)) {
       edits.push({ start: node.start, end: node.start, text: mark })
     }
   }
   const body = edited(script, edits)
-  return { lines: [...new Set(lines)].sort((a, b) => a - b), compile: (names) => compile(body, names) }
+  return {
+    lines: [...new Set(lines)].sort((a, b) => a - b),
+    imports: /\bimport\s*\(/.test(script),
+    compile: (names) => compile(body, names),
+  }
 }
 
 // What stands in front of a declaration of a function must not be told apart from it: it is called before its line is reached.
@@ -60,7 +67,9 @@ interface Read {
   readonly program: Program
 }
 
-function read(text: string): Read {
+function read(given: string): Read {
+  // The line of a shell, of a script that came from a file: it is no code.
+  const text = given.replace(/^#!.*/, '')
   const asJavaScript = parsed(text)
   if (!(asJavaScript instanceof SyntaxError)) return { script: text, program: asJavaScript }
   const script = withoutTypes(text, asJavaScript)
@@ -140,6 +149,11 @@ function compile(body: string, names: readonly string[]): ScriptFunction {
   // Two functions: what the script declares may be called like what it is given.
   const head = `(async (${[...names, at, load].join(', ')}) => { 'use strict'; return (async () => { `
   const text = `${head}${body}\n})() })`
-  const script = new Script(text, { filename: scriptName, columnOffset: -head.length })
+  const script = new Script(text, {
+    filename: scriptName,
+    columnOffset: -head.length,
+    // From the folder of the worker, where such a file would be.
+    importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
+  })
   return script.runInThisContext() as ScriptFunction
 }
