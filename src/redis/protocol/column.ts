@@ -46,18 +46,35 @@ export class BulkColumn implements EncodedArguments {
     return new BulkColumn(this.bytes, this.starts.subarray(from, to), this.lengths.subarray(from, to))
   }
 
-  /** Some of the items, none of which is null. */
-  select(indexes: readonly number[]): BulkColumn {
-    return BulkColumn.of(indexes.map((i) => this.bytesOf(i)))
+  /** Some of the items in the order that they have, none of which is null: neighbours are copied together. */
+  select(indexes: ArrayLike<number>): BulkColumn {
+    const starts = new Uint32Array(indexes.length)
+    const lengths = new Int32Array(indexes.length)
+    const parts: Buffer[] = []
+    let end = 0
+    for (let at = 0; at < indexes.length;) {
+      const from = at
+      const first = indexes[from] as number
+      while (at < indexes.length && indexes[at] === first + at - from) at++
+      const part = this.slice(first, first + at - from).encoded
+      // How far these items move.
+      const shift = end + headLength(this.lengths[first] as number) - (this.starts[first] as number)
+      for (let i = from; i < at; i++) {
+        starts[i] = (this.starts[indexes[i] as number] as number) + shift
+        lengths[i] = this.lengths[indexes[i] as number] as number
+      }
+      parts.push(part)
+      end += part.length
+    }
+    return new BulkColumn(Buffer.concat(parts, end), starts, lengths)
   }
 
   /** All items one after the other as arguments of a command. None may be null. */
   get encoded(): Buffer {
     if (this.length === 0) return this.bytes.subarray(0, 0)
     const last = this.length - 1
-    const head = 3 + String(this.lengths[0]).length
     return this.bytes.subarray(
-      (this.starts[0] as number) - head,
+      (this.starts[0] as number) - headLength(this.lengths[0] as number),
       (this.starts[last] as number) + (this.lengths[last] as number) + lineBreak.length,
     )
   }
@@ -69,33 +86,35 @@ export class BulkColumn implements EncodedArguments {
   }
 
   items(): Item[] {
-    const { starts, lengths, length, bytes } = this
-    const items = new Array<Item>(length)
-    for (let first = 0; first < length;) {
-      const start = starts[first] as number
-      const limit = start + pieceBytes
-      let last = first
-      let end = start
-      // A piece has one item at least, however long.
-      do {
-        const size = lengths[last] as number
-        const itemEnd = (starts[last] as number) + (size < 0 ? 0 : size)
-        if (last > first && itemEnd > limit) break
-        end = itemEnd
-        last++
-      } while (last < length)
-      const piece = bytes.subarray(start, end)
-      if (last - first > 1 && isAscii(piece)) {
-        const text = piece.toString('latin1')
-        for (let i = first; i < last; i++) {
-          const size = lengths[i] as number
-          const at = (starts[i] as number) - start
-          items[i] = size < 0 ? null : text.slice(at, at + size)
-        }
-      } else for (let i = first; i < last; i++) items[i] = this.#item(i)
-      first = last
-    }
+    const items = new Array<Item>(this.length)
+    const ascii = isAscii(this.bytes)
+    for (let first = 0; first < this.length;) first = this.#decode(items, first, ascii)
     return items
+  }
+
+  /** Decodes items from `first` on that make a piece, one at least; gives where the next piece begins. */
+  #decode(items: Item[], first: number, ascii: boolean): number {
+    const { starts, lengths, length, bytes } = this
+    const start = starts[first] as number
+    const limit = start + pieceBytes
+    let last = first
+    let end = start
+    do {
+      const size = lengths[last] as number
+      const itemEnd = (starts[last] as number) + (size < 0 ? 0 : size)
+      if (last > first && itemEnd > limit) break
+      end = itemEnd
+      last++
+    } while (last < length)
+    if (last - first > 1 && (ascii || isAscii(bytes.subarray(start, end)))) {
+      const text = bytes.toString('latin1', start, end)
+      for (let i = first; i < last; i++) {
+        const size = lengths[i] as number
+        const at = (starts[i] as number) - start
+        items[i] = size < 0 ? null : text.slice(at, at + size)
+      }
+    } else for (let i = first; i < last; i++) items[i] = this.#item(i)
+    return last
   }
 
   #item(i: number): Item {
@@ -103,6 +122,11 @@ export class BulkColumn implements EncodedArguments {
     const bytes = this.bytesOf(i)
     return isUtf8(bytes) ? bytes.toString() : Buffer.from(bytes)
   }
+}
+
+/** What is in front of the bytes of an item: `$3\r\n`. */
+function headLength(size: number): number {
+  return 3 + String(size).length
 }
 
 const lineBreak = Buffer.from('\r\n')

@@ -37,6 +37,19 @@ test('gives its items, whole and in parts', () => {
   )
 })
 
+test('gives some of its items, and those as a part of a request', () => {
+  fc.assert(
+    fc.property(fc.array(fc.tuple(item, fc.boolean())), (pairs) => {
+      const column = BulkColumn.of(pairs.map(([value]) => value))
+      const chosen = pairs.flatMap(([, is], i) => (is ? [i] : []))
+      const values = chosen.map((i) => (pairs[i] as [string | Buffer, boolean])[0])
+      const selected = column.select(chosen)
+      expect(selected.items()).toEqual(values.map(normal))
+      expect(selected.encoded).toEqual(BulkColumn.of(values).encoded)
+    }),
+  )
+})
+
 test('is a part of a request as it is', () => {
   fc.assert(
     fc.property(fc.array(item, { minLength: 1 }), fc.nat(), (values, a) => {

@@ -1,5 +1,5 @@
 // The keys of one range of a server's keyspace, a SCAN call at a time.
-import type { Argument, Deployment } from '../../../redis/deployment.ts'
+import type { Argument, ColumnReply, Deployment } from '../../../redis/deployment.ts'
 import { BulkColumn } from '../../../redis/protocol/column.ts'
 import { slotOf } from '../../../redis/slots.ts'
 import type { Place } from './parts.ts'
@@ -59,8 +59,9 @@ export class KeyScan {
       this.#pending = undefined
       const last = this.#place.range.ends(page.cursor)
       this.#cursor = last ? undefined : page.cursor
-      const fresh = this.#freshIn(page.keys, last ? await this.#behind(page.cursor) : undefined)
-      if (fresh.length > 0) return fresh
+      const fresh = this.#freshIn(page.keys)
+      const own = last ? without(fresh, await this.#behind(page.cursor)) : fresh
+      if (own.length > 0) return own
     }
     return undefined
   }
@@ -73,27 +74,30 @@ export class KeyScan {
     this.#pending.catch(() => undefined)
   }
 
-  async #scan(cursor: string): Promise<Page> {
+  #scan(cursor: string): Promise<Page> {
     const wanted = this.#type()
     const filters = wanted === undefined ? this.#match : [...this.#match, 'TYPE', wanted]
     const { shard } = this.#place
-    const reply = await this.#deployment.columns({ shard }, ['SCAN', cursor, 'COUNT', scanCount, ...filters])
-    const [next, keys] = Array.isArray(reply) ? reply : []
-    return { cursor: typeof next === 'string' ? next : '0', keys: keys instanceof BulkColumn ? keys : none }
+    return this.#deployment.columns({ shard }, ['SCAN', cursor, 'COUNT', scanCount, ...filters]).then(pageOf)
   }
 
-  /** Those that are the range's own and new. */
-  #freshIn(keys: BulkColumn, others: ReadonlySet<string> | undefined): BulkColumn {
+  /** Those that are the range's own, as far as their names tell, and new. */
+  #freshIn(keys: BulkColumn): BulkColumn {
+    const indexes = new Uint32Array(keys.length)
+    const count = this.#findFresh(keys, indexes)
+    return count === keys.length ? keys : keys.select(indexes.subarray(0, count))
+  }
+
+  /** Puts their indexes into `found`; how many there are. Nothing but the loop: what it had not met yet would undo its compilation. */
+  #findFresh(keys: BulkColumn, found: Uint32Array): number {
     const { range } = this.#place
-    const fresh = new Uint32Array(keys.length)
     let count = 0
     for (let i = 0; i < keys.length; i++) {
       if (startsWith(keys, i, this.#prefix)) continue
       if (!range.ownsAll && !range.owns(keys.bytesOf(i))) continue
-      if (others?.has(nameOf(keys, i)) === true) continue
-      if (this.#seen.add(keys, i)) fresh[count++] = i
+      if (this.#seen.add(keys, i)) found[count++] = i
     }
-    return count === keys.length ? keys : keys.select(Array.from(fresh.subarray(0, count)))
+    return count
   }
 
   /** The keys of the next range that came with the call that ended at `cursor`. */
@@ -117,6 +121,17 @@ function startsWith({ bytes, starts, lengths }: BulkColumn, i: number, prefix: B
   const start = starts[i] as number
   for (let k = 0; k < prefix.length; k++) if (bytes[start + k] !== prefix[k]) return false
   return true
+}
+
+function pageOf(reply: ColumnReply): Page {
+  const [next, keys] = Array.isArray(reply) ? reply : []
+  return { cursor: typeof next === 'string' ? next : '0', keys: keys instanceof BulkColumn ? keys : none }
+}
+
+function without(keys: BulkColumn, names: ReadonlySet<string> | undefined): BulkColumn {
+  if (names === undefined || names.size === 0) return keys
+  const others = Array.from({ length: keys.length }, (_, i) => i).filter((i) => !names.has(nameOf(keys, i)))
+  return others.length === keys.length ? keys : keys.select(others)
 }
 
 function addNames(names: Set<string>, keys: BulkColumn): void {
