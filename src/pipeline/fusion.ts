@@ -42,6 +42,19 @@ type Loop = (
 /** Calls of one asynchronous step that are under way at a time. */
 const concurrency = 256
 
+type MakeLoop = (steps: readonly SingleStep[], fail: Fail, opens: typeof opened, finds: typeof pendingOf) => Loop
+
+/**
+ * What chains of the same steps know of each other: a chain is made for each task, and V8 would begin anew to learn what its
+ * loops do, and to compile them. Chains of other functions must not share it: calls of many functions cannot be inlined.
+ */
+export class ChainMemory {
+  /** Steps that are known to give promises. */
+  readonly asynchronous: boolean[] = []
+  /** By the steps of the loop. */
+  readonly loops = new Map<number, MakeLoop>()
+}
+
 const AsyncFunction = (async () => undefined).constructor
 
 /** A chain of local steps that ends in `emit`. */
@@ -50,13 +63,18 @@ export class Chain {
   readonly #emit: Emit
   readonly #fail: Fail
   readonly #asynchronous: boolean[]
+  readonly #memory: ChainMemory
   readonly #loops = new Map<number, Loop>()
 
-  constructor(steps: readonly BoundStep[], emit: Emit, fail: Fail) {
+  /** @param memory of chains of the same steps, with the same functions */
+  constructor(steps: readonly BoundStep[], emit: Emit, fail: Fail, memory = new ChainMemory()) {
     this.#steps = steps
     this.#emit = emit
     this.#fail = fail
-    this.#asynchronous = steps.map((step) => step.shape === 'batch' || step.call instanceof AsyncFunction)
+    this.#memory = memory
+    this.#asynchronous = steps.map(
+      (step, i) => step.shape === 'batch' || step.call instanceof AsyncFunction || memory.asynchronous[i] === true,
+    )
   }
 
   /** How many records should go through together, for steps that take several; 0: there is none. */
@@ -103,7 +121,7 @@ export class Chain {
     from: number,
     to: number,
   ): Promise<void> {
-    for (const { step } of deferred) this.#asynchronous[step] = true
+    for (const { step } of deferred) this.#asynchronous[step] = this.#memory.asynchronous[step] = true
     this.#loops.clear()
     // Later steps deferred first: an item that a step keeps back reaches none behind it.
     for (const { step, origin, promise, inputs } of deferred) {
@@ -194,10 +212,20 @@ export class Chain {
     let loop = this.#loops.get(key)
     if (loop === undefined) {
       // Steps that take records together are asynchronous: none of them is in a loop.
-      loop = compile(this.#steps as readonly SingleStep[], first, last, this.#fail)
+      loop = this.#compiled(first, last)
       this.#loops.set(key, loop)
     }
     return loop
+  }
+
+  #compiled(first: number, last: number): Loop {
+    if (first === last) return passOn
+    const { loops } = this.#memory
+    const steps = this.#steps as readonly SingleStep[]
+    const key = first * 1024 + last
+    let make = loops.get(key)
+    if (make === undefined) loops.set(key, (make = compile(steps, first, last)))
+    return make(steps, this.#fail, opened, pendingOf)
   }
 }
 
@@ -282,8 +310,7 @@ const passOn: Loop = (items, origins, from, to, emit) => {
   return to
 }
 
-function compile(steps: readonly SingleStep[], first: number, last: number, fail: Fail): Loop {
-  if (first === last) return passOn
+function compile(steps: readonly SingleStep[], first: number, last: number): MakeLoop {
   let body = `emit(v${last}, origin)`
   for (let k = last - 1; k >= first; k--) {
     const inLoop = steps.slice(first, k).some((step) => step.shape === 'flat')
@@ -304,6 +331,5 @@ function compile(steps: readonly SingleStep[], first: number, last: number, fail
   }`
   // The text is made of the templates above and numbers only: nothing of the user's is in it.
   // oxlint-disable-next-line typescript/no-implied-eval
-  const make = new Function('steps', 'fail', 'opened', 'pendingOf', text) as (...parts: unknown[]) => Loop
-  return make(steps, fail, opened, pendingOf)
+  return new Function('steps', 'fail', 'opened', 'pendingOf', text) as MakeLoop
 }

@@ -20,7 +20,7 @@ import type {
   Step,
 } from './define.ts'
 import { completed, failureOf } from './failures.ts'
-import { Chain } from './fusion.ts'
+import { Chain, ChainMemory } from './fusion.ts'
 import { Phases } from './phases.ts'
 import {
   type Cut,
@@ -65,6 +65,9 @@ interface Group {
   readonly steps: Bound[]
   gathering?: Gathering
 }
+
+/** Of the chains of a stage, for its next task. */
+const memories = new WeakMap<StageProgram, ChainMemory[]>()
 
 interface Pending {
   readonly call: StepProgram
@@ -118,8 +121,8 @@ export class StageTask {
     for (const [i, group] of groups.entries()) {
       const last = i === groups.length - 1
       const { steps, gathering } = group
-      if (gathering === undefined || last) await this.#flow(batches, steps, collector, i === 0)
-      else batches = await this.#gather(batches, steps, gathering, i === 0)
+      if (gathering === undefined || last) await this.#flow(batches, steps, collector, i)
+      else batches = await this.#gather(batches, steps, gathering, i)
     }
     await collector.end()
     this.#phases.end(this.#output)
@@ -132,10 +135,10 @@ export class StageTask {
     batches: AsyncIterable<ReadBatch>,
     steps: readonly Bound[],
     collector: Collector,
-    guarded: boolean,
+    group: number,
   ): Promise<void> {
     const last = this.#stage.target.kind === 'result' ? undefined : this.#stage.target.call
-    const chain = this.#chain(steps, (value, origin) => {
+    const chain = this.#chain(group, steps, (value, origin) => {
       try {
         collector.add(value)
         this.#out++
@@ -144,7 +147,7 @@ export class StageTask {
       }
     })
     const calls = [...steps.map(({ call }) => call), ...(last === undefined ? [] : [last])]
-    await this.#drive(batches, chain, guarded ? calls : undefined, {
+    await this.#drive(batches, chain, group === 0 ? calls : undefined, {
       phase: this.#output,
       drain: () => collector.drain(),
       isFull: () => collector.full === true,
@@ -159,10 +162,10 @@ export class StageTask {
     batches: AsyncIterable<ReadBatch>,
     steps: readonly Bound[],
     { gather, values, call }: Gathering,
-    guarded: boolean,
+    group: number,
   ): Promise<AsyncIterable<ReadBatch>> {
     let gathered: unknown[] = []
-    const chain = this.#chain(steps, (value) => {
+    const chain = this.#chain(group, steps, (value) => {
       gathered.push(value)
     })
     const drain = async (): Promise<void> => {
@@ -173,7 +176,7 @@ export class StageTask {
         if (adding !== undefined) await adding
       }
     }
-    await this.#drive(batches, chain, guarded ? [...steps.map((step) => step.call), call] : undefined, {
+    await this.#drive(batches, chain, group === 0 ? [...steps.map((step) => step.call), call] : undefined, {
       phase: 'user',
       drain,
     })
@@ -271,13 +274,16 @@ export class StageTask {
     this.#out = 0
   }
 
-  #chain(steps: readonly Bound[], emit: (value: unknown, origin: number) => void): Chain {
+  #chain(group: number, steps: readonly Bound[], emit: (value: unknown, origin: number) => void): Chain {
+    const chains = memories.get(this.#stage) ?? []
+    memories.set(this.#stage, chains)
     return new Chain(
       steps.map(({ step, values }) => ({ ...step, values })),
       emit,
       (index, record, origin, thrown) => {
         this.#failures.push({ call: (steps[index] as Bound).call, thrown, record, origin })
       },
+      (chains[group] ??= new ChainMemory()),
     )
   }
 

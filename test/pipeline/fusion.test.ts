@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Step } from '../../src/pipeline/define.ts'
-import { Chain } from '../../src/pipeline/fusion.ts'
+import { Chain, ChainMemory } from '../../src/pipeline/fusion.ts'
 
 const wait = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
@@ -66,6 +66,32 @@ describe('Chain', () => {
       ),
       { numRuns: 300 },
     )
+  })
+
+  it('gives what it gives where another chain of its steps has run before', async () => {
+    for (const later of [false, true]) {
+      const memory = new ChainMemory()
+      const seen: number[][] = []
+      for (const [first, offset] of [
+        [1, 10],
+        [4, 20],
+      ] as const) {
+        const results: number[] = []
+        const steps: Step[] = [
+          { shape: 'filter', call: (n) => n !== 2 },
+          { shape: 'map', call: (n) => (later ? Promise.resolve((n as number) + offset) : (n as number) + offset) },
+          { shape: 'flat', call: (n) => [n, n] },
+        ]
+        const failed = (): never => expect.fail('nothing fails')
+        const chain = new Chain(steps, (value) => results.push(value as number), failed, memory)
+        await chain.run([first, first + 1, first + 2], 0, 3)
+        seen.push(results)
+      }
+      expect(seen).toEqual([
+        [11, 11, 13, 13],
+        [24, 24, 25, 25, 26, 26],
+      ])
+    }
   })
 
   it('has 256 calls of a step under way at most, also when it finds out in the middle', async () => {
