@@ -216,15 +216,22 @@ export class Readers {
   }
 
   /**
-   * Lines, rows, JSON values or bytes of files. Relative paths are resolved now; globs and sizes are looked up at run().
+   * Lines, rows, JSON values or bytes of files. Relative paths are resolved now; globs and sizes are looked up at run(). What
+   * a glob with `!` in front matches is left out.
    * @throws PlanError PLAN_OPTION; at run PLAN_FILE, PLAN_NO_MATCH, PLAN_COLUMN; per record PLAN_CSV, PLAN_JSON, PLAN_ENCODING
    */
   files<const O extends FileOptions = object>(globs: string | readonly string[], options?: O): Pipeline<FileRecord<O>> {
     const patterns = typeof globs === 'string' ? [globs] : globs
     if (!Array.isArray(patterns) || patterns.length === 0) refuse('files', 'a path, a glob or a list of them', globs)
-    for (const pattern of patterns) checkString('files', pattern, 'a path, a glob or a list of them')
+    for (const pattern of patterns) {
+      checkString('files', pattern, 'a path, a glob or a list of them')
+      if (pattern === '' || pattern === '!') refuse('files', 'a path or a glob that is not empty', globs)
+    }
+    const wanted = patterns.filter((pattern) => !pattern.startsWith('!'))
+    const excluded = patterns.filter((pattern) => pattern.startsWith('!')).map((pattern) => resolve(pattern.slice(1)))
+    if (wanted.length === 0) refuse('files', 'a path or a glob beside what is left out by !', globs)
     const checked = checkFiles(options ?? {})
-    return this.#read(files, { ...checked, patterns: patterns.map((pattern) => resolve(pattern)) })
+    return this.#read(files, { ...checked, patterns: wanted.map((pattern) => resolve(pattern)), excluded })
   }
 
   /**
@@ -288,7 +295,7 @@ const formats = ['lines', 'csv', 'jsonl', 'bytes'] as const
 const csvOnly = ['column', 'delimiter', 'quote', 'header'] as const
 const fileOptionNames = ['format', ...csvOnly, 'encoding', 'splitBytes', 'fatal']
 
-function checkFiles(options: FileOptions): Omit<FilesOptions, 'patterns'> {
+function checkFiles(options: FileOptions): Omit<FilesOptions, 'patterns' | 'excluded'> {
   checkOptions('files', options, fileOptionNames)
   const { format = 'lines', column, delimiter = ',', quote = '"', header = true, encoding = 'utf-8' } = options
   checkOneOf('files', 'format', format, formats)

@@ -61,7 +61,7 @@ function isFileError(error: unknown): boolean {
 }
 
 async function splitsOf(options: FilesOptions, context: SplitContext): Promise<Splits> {
-  const found = await matchFiles(options.patterns)
+  const found = await matchFiles(options.patterns, options.excluded)
   const encoding = new Encoding(options.encoding, false)
   const total = found.reduce((sum, { size }) => sum + size, 0)
   const { least, largest, splits: wanted } = context.asText && options.column !== undefined ? textSizes : recordSizes

@@ -50,6 +50,21 @@ describe('lines', () => {
     expect(await read.files(join(folder, 'many')).count().run()).toEqual([30])
   })
 
+  it('leaves out what a glob with ! in front matches', async () => {
+    mkdirSync(join(folder, 'some/old'), { recursive: true })
+    for (const name of ['some/a.txt', 'some/b.txt', 'some/b.log', 'some/old/c.txt']) file(`${name}\n`, name)
+    const all = join(folder, 'some/**/*.txt')
+    expect(await read.files([all, `!${join(folder, '**/b.*')}`]).run()).toEqual(['some/a.txt', 'some/old/c.txt'])
+    expect(await read.files([all, `!${join(folder, 'some/a.txt')}`, '!nowhere/*']).run()).toEqual([
+      'some/b.txt',
+      'some/old/c.txt',
+    ])
+    await expect(read.files([all, `!${all}`]).run()).rejects.toMatchObject({ code: 'PLAN_NO_MATCH' })
+    for (const none of ['', '!', '!*.txt', ['!*.txt']]) {
+      expect(() => read.files(none)).toThrow(expect.objectContaining({ code: 'PLAN_OPTION' }))
+    }
+  })
+
   it('strips a byte order mark, replaces bytes that are not valid', async () => {
     const bytes = Buffer.concat([
       Buffer.from([0xef, 0xbb, 0xbf]),
@@ -146,6 +161,18 @@ describe('csv', () => {
     await expect(read.files(path, { format: 'csv', column: 'nope' }).run()).rejects.toMatchObject({
       code: 'PLAN_COLUMN',
     })
+  })
+
+  it('keeps the last of columns with one name, and columns of any name', async () => {
+    const twice = file('a,b,a\n1,2,3\n')
+    const csv = { format: 'csv' } as const
+    expect(await read.files(twice, csv).run()).toEqual([{ a: '3', b: '2' }])
+    expect(await read.files(twice, { ...csv, column: 'a' }).run()).toEqual(['3'])
+    expect(await read.files(twice, { ...csv, column: 'a', fatal: true }).run()).toEqual(['3'])
+    expect(await read.files(twice, { ...csv, column: 0 }).run()).toEqual(['1'])
+    const names = ['__proto__', 'constructor', '']
+    const [row] = await read.files(file(`${names.join(',')}\n1,2,3\n`), csv).run()
+    expect(Object.entries(row ?? {}).sort()).toEqual([['', '3'], ['__proto__', '1'], ['constructor', '2']]) // prettier-ignore
   })
 
   it('reports broken rows with file and line, and goes on', async () => {

@@ -26,7 +26,7 @@ export function kernelColumn(source: TextSource, entry: FileEntry, options: File
   const { column } = options
   const { name, fatal } = source.encoding
   if (column === undefined || name !== 'utf-8' || fatal) return undefined
-  const index = typeof column === 'string' ? (entry.columns ?? []).indexOf(column) : column
+  const index = typeof column === 'string' ? (entry.columns ?? []).lastIndexOf(column) : column
   return index >= 0 && index < mostColumns ? index : undefined
 }
 

@@ -7,6 +7,8 @@ export type FileFormat = 'lines' | 'csv' | 'jsonl' | 'bytes'
 export interface FilesOptions {
   /** Absolute. */
   readonly patterns: readonly string[]
+  /** Absolute; what they match is left out. */
+  readonly excluded: readonly string[]
   readonly format: FileFormat
   readonly column?: string | number | undefined
   readonly delimiter: string

@@ -9,18 +9,33 @@ export interface FoundFile {
 }
 
 /**
- * The files of absolute paths and globs; a folder is the files in it.
+ * The files of absolute paths and globs, without those of `excluded`; a folder is the files in it.
  * Throws PLAN_FILE for a path that is not there or cannot be read, PLAN_NO_MATCH for a glob that finds nothing where there
  * is something (or no folder) to look in.
  */
-export async function matchFiles(patterns: readonly string[]): Promise<FoundFile[]> {
+export async function matchFiles(patterns: readonly string[], excluded: readonly string[] = []): Promise<FoundFile[]> {
+  const left = new Set<string>()
+  for (const pattern of excluded) for (const path of await excludedBy(pattern)) left.add(path)
   const found = new Map<string, FoundFile>()
   for (const pattern of patterns) {
     for (const path of await pathsOf(pattern)) {
-      if (!found.has(path)) found.set(path, { path, size: await sizeOf(path) })
+      if (!found.has(path) && !left.has(path)) found.set(path, { path, size: await sizeOf(path) })
     }
   }
+  if (found.size === 0 && left.size > 0) {
+    throw new PlanError('PLAN_NO_MATCH', `nothing is left of ${patterns.join(', ')} without ${excluded.join(', ')}`)
+  }
   return [...found.values()]
+}
+
+/** What is not there need not be left out. */
+async function excludedBy(pattern: string): Promise<string[]> {
+  try {
+    return await pathsOf(pattern)
+  } catch (error) {
+    if (error instanceof PlanError) return []
+    throw error
+  }
 }
 
 async function pathsOf(pattern: string): Promise<string[]> {

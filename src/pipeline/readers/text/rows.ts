@@ -35,6 +35,8 @@ export class RowReader {
   readonly #doubled: string
   readonly #width: number
   readonly #names: readonly string[]
+  /** Index of the column that an assignment does not set, -1 where there is none of this name. */
+  readonly #proto: number
   /** Index of the only column that is wanted. */
   readonly #only: number | undefined
 
@@ -53,7 +55,8 @@ export class RowReader {
     this.#doubled = quote + quote
     this.#width = names.length
     this.#names = names
-    this.#only = typeof column === 'string' ? names.indexOf(column) : column
+    this.#proto = names.lastIndexOf('__proto__')
+    this.#only = typeof column === 'string' ? names.lastIndexOf(column) : column
   }
 
   /**
@@ -165,6 +168,10 @@ export class RowReader {
   #row(bytes: Buffer, bounds: readonly number[]): Record<string, string> {
     const row: Record<string, string> = {}
     for (let i = 0; i < this.#names.length; i++) row[this.#names[i] as string] = this.#field(bytes, bounds, i)
+    if (this.#proto >= 0) {
+      const value = this.#field(bytes, bounds, this.#proto)
+      Object.defineProperty(row, '__proto__', { value, enumerable: true, writable: true, configurable: true })
+    }
     return row
   }
 
