@@ -5,7 +5,7 @@ import type { EncodedArguments } from '../../redis/protocol/arguments.ts'
 import { type MergeContext, defineSink } from '../define.ts'
 import { RecordCollector, allBatches } from '../shuffle/stream.ts'
 import { PairWriter, publish } from './publish.ts'
-import { textOfValue } from './text.ts'
+import { propertiesOf, shown, textOfValue } from './text.ts'
 
 interface HashOptions {
   readonly key: string
@@ -15,12 +15,13 @@ type Field = readonly [field: string | Uint8Array, value: string | Uint8Array]
 
 function entriesOf(record: unknown): readonly (readonly [unknown, unknown])[] {
   if (Array.isArray(record) && record.length === 2) return [[record[0], record[1]]]
-  if (typeof record === 'object' && record !== null && !Array.isArray(record)) {
+  if (typeof record === 'object' && record !== null) {
     if ('key' in record && 'value' in record && Object.keys(record).length === 2) return [[record.key, record.value]]
-    return Object.entries(record)
+    const fields = propertiesOf(record)
+    if (fields !== undefined) return fields
   }
   const shapes = '{ key, value }, [field, value] or objects'
-  throw new PlanError('PLAN_RECORD', `toHash: expected records ${shapes}, got a value of type ${typeof record}`)
+  throw new PlanError('PLAN_RECORD', `toHash: expected records ${shapes}, got ${shown(record)}`)
 }
 
 function fieldsOf(record: unknown): readonly Field[] {
@@ -36,7 +37,7 @@ export const addToHash = defineSink({
   effects: ({ key }, record) =>
     entriesOf(record).map(([field, value]): Command => {
       if (typeof value !== 'number' || !Number.isFinite(value)) {
-        throw new PlanError('PLAN_RECORD', `toHash: mode 'add' expects numbers, got a value of type ${typeof value}`)
+        throw new PlanError('PLAN_RECORD', `toHash: mode 'add' expects numbers, got ${shown(value)}`)
       }
       return [Number.isSafeInteger(value) ? 'HINCRBY' : 'HINCRBYFLOAT', key, textOfValue('toHash', field), value]
     }),

@@ -3,7 +3,7 @@ import type { Command } from '../../engine/runner.ts'
 import { PlanError } from '../../errors.ts'
 import type { Argument } from '../../redis/deployment.ts'
 import { type Step, defineSink } from '../define.ts'
-import { textOfValue } from './text.ts'
+import { propertiesOf, shown, textOfValue } from './text.ts'
 
 // One command may have 7,000 arguments.
 const fieldsTogether = 1000
@@ -17,8 +17,7 @@ interface Entry {
 function entryOf(result: unknown): Entry {
   if (Array.isArray(result) && result.length === 2) return { key: keyOf(result[0]), value: result[1], ttlMs: undefined }
   if (typeof result !== 'object' || result === null || !('key' in result) || !('value' in result)) {
-    const got = Array.isArray(result) ? `an array of ${result.length}` : `a value of type ${typeof result}`
-    throw refusal(`f to return { key, value, ttl? }, [key, value] or null, got ${got}`)
+    throw refusal(`f to return { key, value, ttl? }, [key, value] or null, got ${shown(result)}`)
   }
   const { key, value, ttl } = result as { readonly key: unknown; readonly value: unknown; readonly ttl?: unknown }
   return { key: keyOf(key), value, ttlMs: ttlOf(ttl) }
@@ -34,8 +33,7 @@ function keyOf(key: unknown): string | Uint8Array {
 function ttlOf(ttl: unknown): number | undefined {
   if (ttl === undefined || ttl === null) return undefined
   const ms = typeof ttl === 'number' ? Math.round(ttl * 1000) : NaN
-  if (!Number.isSafeInteger(ms) || ms < 1)
-    throw refusal(`ttl to be a number of seconds above 0, got ${JSON.stringify(ttl)}`)
+  if (!Number.isSafeInteger(ms) || ms < 1) throw refusal(`ttl to be a number of seconds above 0, got ${shown(ttl)}`)
   return ms
 }
 
@@ -49,9 +47,9 @@ function commandsOf({ key, value, ttlMs }: Entry): readonly Command[] {
     const text = textOfValue('toKeys', value)
     return [ttlMs === undefined ? ['SET', key, text] : ['SET', key, text, 'PX', ttlMs]]
   }
-  if (Array.isArray(value)) throw refusal('text, a number, bytes or an object as value, got an array')
+  const fields = propertiesOf(value)
+  if (fields === undefined) throw refusal(`text, a number, bytes or an object as value, got ${shown(value)}`)
   const commands: Command[] = [['UNLINK', key]]
-  const fields = Object.entries(value)
   for (let from = 0; from < fields.length; from += fieldsTogether) {
     const part = fields.slice(from, from + fieldsTogether)
     commands.push(['HSET', key, ...part.flatMap(([name, of]): Argument[] => [name, textOfValue('toKeys', of)])])

@@ -2,7 +2,7 @@
 import { PlanError } from '../../errors.ts'
 import type { Argument } from '../../redis/deployment.ts'
 import { defineSink } from '../define.ts'
-import { textOfValue } from './text.ts'
+import { propertiesOf, shown, textOfValue } from './text.ts'
 
 interface StreamOptions {
   readonly key: string
@@ -14,18 +14,17 @@ function fieldsOf(record: unknown): readonly (readonly [unknown, unknown])[] {
         if (!Array.isArray(pair) || pair.length !== 2) throw refusal(record)
         return pair as unknown as readonly [unknown, unknown]
       })
-    : typeof record === 'object' && record !== null && !(record instanceof Uint8Array)
-      ? Object.entries(record)
-      : []
+    : typeof record === 'object' && record !== null
+      ? propertiesOf(record)
+      : undefined
   // The server keeps no entry without fields.
-  if (pairs.length === 0) throw refusal(record)
+  if (pairs === undefined || pairs.length === 0) throw refusal(record)
   return pairs
 }
 
 function refusal(record: unknown): PlanError {
-  const got = Array.isArray(record) ? 'an array' : record === null ? 'null' : `a value of type ${typeof record}`
   const expected = 'an object with at least one field, or a list of [field, value]'
-  return new PlanError('PLAN_RECORD', `toStream: expected ${expected}, got ${got}`)
+  return new PlanError('PLAN_RECORD', `toStream: expected ${expected}, got ${shown(record)}`)
 }
 
 export const toStream = defineSink({

@@ -2,6 +2,7 @@
 import type { Command } from '../../engine/runner.ts'
 import { PlanError } from '../../errors.ts'
 import { type Step, defineSink } from '../define.ts'
+import { shown } from './text.ts'
 
 /** One command, several, or nothing, as a list of commands. */
 function commandsOf(result: unknown): readonly Command[] {
@@ -20,9 +21,8 @@ function isArgument(value: unknown): boolean {
 }
 
 function refusal(got: unknown): PlanError {
-  const shown = JSON.stringify(got) ?? typeof got
   const expected = "['HSET', key, field, value], a list of such commands, or null"
-  return new PlanError('PLAN_RECORD', `write(f): expected f to return ${expected}, got ${shown.slice(0, 200)}`)
+  return new PlanError('PLAN_RECORD', `write(f): expected f to return ${expected}, got ${shown(got)}`)
 }
 
 export const write = defineSink({

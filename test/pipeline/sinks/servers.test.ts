@@ -64,12 +64,37 @@ describeTopologies('sinks', (topology) => {
     expect(await engine.command('PTTL', 'sink:4')).toBeGreaterThan(900_000)
     expect(await engine.command('TTL', 'sink:0')).toBe(-1)
 
-    const bad: unknown[] = [{ key: 'k' }, 'text', ['k', [1]], ['', 1], { key: 'k', value: 1, ttl: -1 }]
+    const bad: unknown[] = [
+      { key: 'k' },
+      'text',
+      ['k', [1]],
+      ['', 1],
+      { key: 'k', value: 1, ttl: -1 },
+      ['k', new Map([['a', 1]])],
+      ['k', new Set(['a'])],
+      ['k', new Date(0)],
+    ]
     const { errors } = await engine.read
       .from(bad)
       .toKeys((one) => one as ['k', 'v'])
       .run({ onError: 'skip' })
     expect(errors.map(({ code }) => code)).toEqual(bad.map(() => 'PLAN_RECORD'))
+  })
+
+  it('take no objects whose properties say nothing, and show what was refused', async () => {
+    const odd = [new Map([['a', 1]]), new Date(0), Uint8Array.of(1), ['a']]
+    for (const sink of [
+      engine.read.from(odd).toHash('sink:h'),
+      engine.read.from(odd).toStream('sink:s'),
+      engine.read.from(odd as never[]).toSortedSet('sink:z'),
+    ]) {
+      const { written, errors } = await sink.run({ onError: 'skip' })
+      expect([written, ...errors.map(({ code }) => code)]).toEqual([0, ...odd.map(() => 'PLAN_RECORD')])
+    }
+    const message = async (run: Promise<unknown>) => ((await run.catch((error: unknown) => error)) as Error).message
+    expect(await message(engine.read.from([['b', NaN]] as [string, number][]).toSortedSet('sink:z').run())).toContain("got [ 'b', NaN ]") // prettier-ignore
+    const big = engine.read.from([1n]).write((n) => ['SET', 'sink:n', n as never])
+    expect(await message(big.run())).toContain("expected f to return ['HSET', key, field, value], a list of such commands, or null, got [ 'SET', 'sink:n', 1n ]") // prettier-ignore
   })
 
   it('toFile counts each record once, though executors die in the middle', async () => {

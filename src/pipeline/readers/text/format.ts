@@ -8,7 +8,7 @@ export interface FilesOptions {
   /** Absolute. */
   readonly patterns: readonly string[]
   /** Absolute; what they match is left out. */
-  readonly excluded: readonly string[]
+  readonly excluded?: readonly string[] | undefined
   readonly format: FileFormat
   readonly column?: string | number | undefined
   readonly delimiter: string
