@@ -1,12 +1,13 @@
 // One connection to a server: commands go out in the order in which they were given, those of one tick together, and replies
 // come back in that order. It lives once: what comes back after a loss is another one (connection.ts).
 import { connect, isIP, type Socket } from 'node:net'
-import { connect as connectTls, type ConnectionOptions } from 'node:tls'
+import type { ConnectionOptions } from 'node:tls'
 import type { Argument, CallOptions, ColumnReply, Reply } from './deployment.ts'
 import { NotSentError } from './failures.ts'
 import type { EncodedArguments } from './protocol/arguments.ts'
 import { ErrorReply, ProtocolError, ReplyReader, type Decoding, type Value } from './protocol/reader.ts'
 import { encodeRequest, type RequestArgument } from './protocol/request.ts'
+import { connectTls } from './tls.ts'
 import type { Address, Credentials } from './url.ts'
 
 /** How to talk to a server, whatever its address. */

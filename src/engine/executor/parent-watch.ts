@@ -3,7 +3,7 @@
 // parent's id.
 import { rmdirSync, rmSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { Worker } from 'node:worker_threads'
+import type { Worker } from 'node:worker_threads'
 
 /** Argument of a process that no watchdog watches. */
 export const watchesItself = '--watch-parent'
@@ -51,7 +51,8 @@ export function endWithParent(): ParentWatch {
 }
 
 function watchParent(): Worker {
-  const thread = new Worker(watch, {
+  const { Worker: Thread } = process.getBuiltinModule('node:worker_threads')
+  const thread = new Thread(watch, {
     eval: true,
     workerData: { parent: process.ppid, everyMs },
     resourceLimits: { maxOldGenerationSizeMb: 8, maxYoungGenerationSizeMb: 1 },

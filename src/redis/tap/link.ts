@@ -3,8 +3,8 @@
 // States: handshake (one reply a line) -> synchronising (+CONTINUE, or +FULLRESYNC and a snapshot to skip) -> streaming.
 // Streamed bytes are looked at where the socket puts them, in one buffer that is used again: what is to be kept is copied.
 import { connect, type Socket, type SocketConnectOpts } from 'node:net'
-import { connect as connectTls } from 'node:tls'
 import { ConnectError } from '../../errors.ts'
+import { connectTls } from '../tls.ts'
 import type { Address, ConnectionUrl } from '../url.ts'
 
 const connectMs = 5000

@@ -1,7 +1,7 @@
 // Keyspace events by publish and subscribe, of one server, on a raw connection of its own.
 import { connect, type Socket } from 'node:net'
-import { connect as connectTls } from 'node:tls'
 import { ConnectError } from '../../errors.ts'
+import { connectTls } from '../tls.ts'
 import { parseUrl, type Address } from '../url.ts'
 import { CommandStream } from './command-stream.ts'
 
