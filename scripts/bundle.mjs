@@ -13,6 +13,7 @@ export const entries = [
   'index',
   'buffers/index',
   'cli/main',
+  'engine/executor/start',
   'engine/executor/main',
   'engine/call-runner',
   'pipeline/runner',
@@ -33,7 +34,7 @@ const processes = [
   ...['engine/call-runner', 'matrix/runner', 'models/runner', 'kernels/host/main', 'triggers/host/main'],
 ]
 /** Entries that load no more than they need: they are used without the rest. */
-const lean = new Set(['buffers/index', 'kernels/sandbox/thread'])
+const lean = new Set(['buffers/index', 'engine/executor/start', 'kernels/sandbox/thread'])
 
 /** Dependencies that become a part: little is needed of zod's hundred modules. */
 const included = new Set(['zod'])

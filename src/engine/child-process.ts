@@ -4,7 +4,7 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { closeSync, existsSync, mkdirSync, openSync, rmSync, unlinkSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { forgetProcess, watchDirectory, watchProcess } from '../server/watchdog.ts'
 import { watchesItself } from './executor/parent-watch.ts'
 
@@ -39,7 +39,8 @@ export class Child<Incoming, Outgoing extends object> {
     this.positionFile = openSync(path, 'w+', 0o600)
     unlinkSync(path)
     const watched = watchDirectory(dirname(scratch))
-    const child = fork(compiled(module), watched ? [] : [watchesItself], {
+    const args = [pathToFileURL(compiled(module)).href, ...(watched ? [] : [watchesItself])]
+    const child = fork(compiled('engine/executor/start.js'), args, {
       execArgv: [`--max-semi-space-size=${Math.min(youngGenerationMb, Math.ceil(memoryMb / 16))}`],
       serialization: 'advanced',
       stdio: ['ignore', 'inherit', 'inherit', 'ipc', this.positionFile],
