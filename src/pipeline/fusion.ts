@@ -178,7 +178,8 @@ export class Chain {
         for (const value of opened(result, this.#fail, index, item, originOf(i))) put(value, i)
       }
     }
-    await this.#run(index + 1, values, nextOrigins, 0, values.length)
+    const rest = this.#run(index + 1, values, nextOrigins, 0, values.length)
+    if (rest !== undefined) await rest
   }
 
   /** A step that takes records together; what follows it gets them in order. */

@@ -278,7 +278,7 @@ export class StageTask {
     const chains = memories.get(this.#stage) ?? []
     memories.set(this.#stage, chains)
     return new Chain(
-      steps.map(({ step, values }) => ({ ...step, values })),
+      steps.map(({ step, values }) => boundStep(step, values)),
       emit,
       (index, record, origin, thrown) => {
         this.#failures.push({ call: (steps[index] as Bound).call, thrown, record, origin })
@@ -492,6 +492,11 @@ export class StageTask {
     }
     return definition as Extract<Definition, { kind: K }>
   }
+}
+
+/** By name and not by spread: V8 gives copies by spread hidden classes of their own, and loops compiled for one do not fit the next. */
+function boundStep(step: Step | BatchStep, values: unknown): (Step | BatchStep) & { readonly values: unknown } {
+  return step.shape === 'batch' ? { ...step, values } : { shape: step.shape, call: step.call, values }
 }
 
 async function* readBatches(reads: AsyncIterable<ReadBatch | readonly unknown[]>): AsyncGenerator<ReadBatch> {

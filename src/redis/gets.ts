@@ -50,14 +50,27 @@ export class JoinedGets {
   async #together(waiting: readonly Waiting[]): Promise<void> {
     let values: unknown
     try {
-      values = await this.#sender.mGet(waiting.map(({ key }) => key))
+      values = await this.#sender.mGet(keysOf(waiting))
     } catch {
       // A user may be allowed GET, and no MGET; any other failure is that of each GET, too.
     }
-    for (const [i, one] of waiting.entries()) {
-      const value: unknown = Array.isArray(values) ? values[i] : null
+    this.#answer(waiting, Array.isArray(values) ? values : [])
+  }
+
+  /** A function of its own: a loop behind an await is compiled with all that is around it, several times. */
+  #answer(waiting: readonly Waiting[], values: readonly unknown[]): void {
+    for (let i = 0; i < waiting.length; i++) {
+      const one = waiting[i] as Waiting
+      const value = values[i] ?? null
       if (value === null) this.#single(one)
       else one.resolve(value)
     }
   }
+}
+
+// Arrays that map() makes are of another kind once the call is compiled, which undoes what was compiled for the first ones.
+function keysOf(waiting: readonly Waiting[]): Key[] {
+  const keys: Key[] = []
+  for (const { key } of waiting) keys.push(key)
+  return keys
 }

@@ -5,7 +5,7 @@ import { namedCommands, type NamedCommands } from './commands.ts'
 import { RedisDeployment } from './connect.ts'
 import type { Deployment, Reply } from './deployment.ts'
 import { JoinedGets } from './gets.ts'
-import { BulkColumn } from './protocol/column.ts'
+import { BulkColumn, type Item } from './protocol/column.ts'
 import { mayResend } from './resend.ts'
 import { slotOf } from './slots.ts'
 import { userCommands, type UserCommandName } from './user-commands.ts'
@@ -210,9 +210,15 @@ function invoke(client: Client, name: string, args: readonly unknown[]): Promise
 /** MGET without a reply object for each value. */
 async function textsOf(client: Client, keys: readonly Key[]): Promise<unknown> {
   const reply = await sendForColumns(client, ['MGET', ...keys])
-  return reply instanceof BulkColumn
-    ? reply.items().map((item) => (Buffer.isBuffer(item) ? item.toString() : item))
-    : reply
+  return reply instanceof BulkColumn ? textsIn(reply.items()) : reply
+}
+
+function textsIn(items: Item[]): Item[] {
+  for (let i = 0; i < items.length; i++) {
+    const item = items[i]
+    if (typeof item === 'object' && item !== null) items[i] = item.toString()
+  }
+  return items
 }
 
 function policyOf(name: string): SendPolicy {
