@@ -111,7 +111,11 @@ export function defineOperation<T, R, O = undefined, F extends readonly unknown[
 export function defineOperation(
   operation: Named<unknown> & { readonly step?: unknown; readonly key?: unknown; readonly merge?: unknown },
 ): (options?: unknown, ...functions: unknown[]) => OperationCall {
+  check('defineOperation', operation, [])
   const { name, key, merge } = operation
+  if (merge !== undefined && operation.step !== undefined) {
+    refuse('defineOperation', 'either a step or a merge', operation)
+  }
   if (merge === undefined) {
     check('defineOperation', operation, ['step'])
     return anyOperation({ ...operation, kind: 'local' } as never) as never

@@ -20,6 +20,7 @@ import type {
   Step,
 } from './define.ts'
 import { completed, failureOf } from './failures.ts'
+import { batchesOfReader, checkStep, checkedCommands } from './foreign.ts'
 import { Chain, ChainMemory } from './fusion.ts'
 import { Phases } from './phases.ts'
 import {
@@ -342,6 +343,7 @@ export class StageTask {
       const context = this.#context(call)
       const beside = call.beside === undefined ? undefined : await this.#besideOf(call, call.beside)
       const step = definition.step(call.options, this.#functions(call), context, beside)
+      if (call.definition !== undefined) checkStep(call, step)
       const values = call.values === undefined ? undefined : this.#values.get(call.values)
       if (step.shape !== 'gather') current().steps.push({ step, values, call })
       else {
@@ -385,9 +387,10 @@ export class StageTask {
     const context = { ...this.#context(call), texts: this.#task.attempt === 1 ? texts : undefined }
     if (source.kind === 'reader') {
       const split = { index: this.#task.task, data: source.data }
-      const read = this.#definition(call, 'reader').read(call.options, split, context, this.#functions(call))
+      const definition = this.#definition(call, 'reader')
+      const read = (): AsyncIterable<ReadBatch> => definition.read(call.options, split, context, this.#functions(call))
       // Those of users give arrays.
-      return call.definition === undefined ? read : readBatches(read)
+      return call.definition === undefined ? read() : batchesOfReader(call, read)
     }
     if (source.kind === 'ranges')
       return blocksOf(this.#blocks(source.stages[0] as number, this.#task.task, recordsPartition))
@@ -474,7 +477,9 @@ export class StageTask {
     const functions = this.#functions(call)
     return new EffectCollector(
       this.#task,
-      (record) => sink.effects?.(call.options, record, functions) ?? [],
+      call.definition === undefined
+        ? (record) => sink.effects?.(call.options, record, functions) ?? []
+        : (record) => checkedCommands(sink.effects?.(call.options, record, functions)),
       (failure, record) => this.#failFound(failure, [call], record, undefined),
     )
   }
@@ -497,10 +502,6 @@ export class StageTask {
 /** By name and not by spread: V8 gives copies by spread hidden classes of their own, and loops compiled for one do not fit the next. */
 function boundStep(step: Step | BatchStep, values: unknown): (Step | BatchStep) & { readonly values: unknown } {
   return step.shape === 'batch' ? { ...step, values } : { shape: step.shape, call: step.call, values }
-}
-
-async function* readBatches(reads: AsyncIterable<ReadBatch | readonly unknown[]>): AsyncGenerator<ReadBatch> {
-  for await (const read of reads) yield 'batch' in read ? read : { batch: { kind: 'records', records: [...read] } }
 }
 
 async function* blocksOf(blocks: AsyncIterable<Batch>): AsyncGenerator<ReadBatch> {

@@ -148,6 +148,10 @@ describe('what users define', () => {
     expect(() => defineReader({ name: 'x' } as never)).toThrow(wrong)
     expect(() => defineOperation({ step: () => 0 } as never)).toThrow(wrong)
     expect(() => defineSink({ name: 'x', effects: 1 } as never)).toThrow(wrong)
+    expect(() => defineReader(undefined as never)).toThrow(wrong)
+    expect(() => defineOperation(undefined as never)).toThrow(wrong)
+    expect(() => defineSink(null as never)).toThrow(wrong)
+    expect(() => defineOperation({ name: 'x', step: () => 0, merge: () => [] } as never)).toThrow(wrong)
     const numbers = memoryReaders().from([1])
     expect(() => numbers.apply(toList({ key: 'k' }) as never)).toThrow(wrong)
     expect(() => numbers.to(multiples({ of: 1 }) as never)).toThrow(wrong)
@@ -169,4 +173,48 @@ describe('what users define', () => {
       await expect(memoryReaders().read(odd()).explain()).rejects.toMatchObject(refusal)
     },
   )
+
+  const anyStep = (step: unknown) => defineOperation({ name: 'odd', step: () => step as never })()
+  it.each([
+    [undefined],
+    [{ shape: 'nope', call: () => 1 }],
+    [{ shape: 'map' }],
+    [{ shape: 'gather', add: () => undefined }],
+  ])('is refused the step %j', async (step) => {
+    const numbers = memoryReaders().from([1])
+    await expect(numbers.apply(anyStep(step)).run()).rejects.toMatchObject({
+      code: 'PLAN_OPTION',
+      message: expect.stringMatching(/^odd\(\): expected .*step\(\)/),
+    })
+  })
+
+  const anyReader = (read: () => unknown) =>
+    defineReader({ name: 'odd', splits: () => ({ count: 1, data: null }), read: read as never })()
+  const merged = (merge: () => unknown) => defineOperation({ name: 'odd', merge: merge as never })()
+  it('is told what readers and merges have to give', async () => {
+    const mill = memoryReaders()
+    const refusal = (what: RegExp) => ({ code: 'PLAN_OPTION', message: expect.stringMatching(what) as string })
+    await expect(mill.read(anyReader(() => undefined)).run()).rejects.toMatchObject(refusal(/read\(\) to give/))
+    await expect(mill.read(anyReader(() => [5])).run()).rejects.toMatchObject(refusal(/yield arrays .*got 5/))
+    await expect(mill.from([1]).apply(merged(() => 5)).run()).rejects.toMatchObject(refusal(/merge\(\) to give/)) // prettier-ignore
+    expect(await mill.read(anyReader(() => [[1, 2], new Set([3])])).run()).toEqual([1, 2, 3])
+  })
+
+  it('is named where its reader or merge throws, with what was thrown', async () => {
+    const mill = memoryReaders()
+    const thrown = { code: 'EXECUTION_RECORD', message: 'odd() threw RangeError: no' }
+    const fail = async function* (): AsyncGenerator<never> {
+      yield* []
+      throw new RangeError('no')
+    }
+    await expect(mill.read(anyReader(fail)).run()).rejects.toMatchObject(thrown)
+    await expect(mill.from([1]).apply(merged(fail)).run()).rejects.toMatchObject(thrown)
+  })
+
+  it.each([[5], ['text'], [['SET', 'k', 'v']]])('is refused the commands %j', async (given) => {
+    const sink = defineSink({ name: 'odd', effects: () => given as never })
+    const { written, errors } = await memoryReaders().from([1]).to(sink()).run({ onError: 'skip' })
+    expect(written).toBe(0)
+    expect(errors).toMatchObject([{ code: 'PLAN_RECORD', message: expect.stringMatching(/^effects: expected/) }])
+  })
 })

@@ -1,6 +1,8 @@
 // What operations of users that shuffle are made of: records meet by a key, or all in one task, and a function of the user
 // goes over them.
 import { type GlobalDefinition, type MergeContext, type Step, defineOperation } from '../define.ts'
+import { isIterable, thrownBy } from '../foreign.ts'
+import { refuse } from '../options.ts'
 import { PairCollector, RecordCollector, allBatches } from '../shuffle/stream.ts'
 
 export interface GatheredOptions {
@@ -19,23 +21,42 @@ type Merge = (
 
 const together = 1000
 
-async function* recordsOf(context: MergeContext, paired: boolean): AsyncGenerator<unknown> {
-  for await (const batch of allBatches(context)) {
-    for (const record of batch) yield paired ? (record as readonly unknown[])[1] : record
+/** What came of reading what the function goes over. */
+interface Input {
+  failed?: unknown
+}
+
+async function* recordsOf(context: MergeContext, paired: boolean, input: Input): AsyncGenerator<unknown> {
+  try {
+    for await (const batch of allBatches(context)) {
+      for (const record of batch) yield paired ? (record as readonly unknown[])[1] : record
+    }
+  } catch (error) {
+    input.failed = error
+    throw error
   }
 }
 
 async function* merged(
-  records: AsyncIterable<unknown>,
-  { options }: GatheredOptions,
+  context: MergeContext,
+  paired: boolean,
+  { options, text }: GatheredOptions,
   [, merge, ...functions]: readonly unknown[],
 ): AsyncGenerator<readonly unknown[]> {
   let batch: unknown[] = []
-  for await (const record of (merge as Merge)(records, options, functions)) {
-    batch.push(record)
-    if (batch.length < together) continue
-    yield batch
-    batch = []
+  const input: Input = {}
+  try {
+    const given: unknown = (merge as Merge)(recordsOf(context, paired, input), options, functions)
+    if (!isIterable(given)) refuse(text, 'merge() to give an iterable or async iterable', given)
+    for await (const record of given) {
+      batch.push(record)
+      if (batch.length < together) continue
+      yield batch
+      batch = []
+    }
+  } catch (thrown) {
+    // What the input threw is not the function's: the engine knows what it means.
+    throw thrown === input.failed ? thrown : thrownBy(text, thrown)
   }
   if (batch.length > 0) yield batch
 }
@@ -51,7 +72,7 @@ export const gatheredByKey: GlobalDefinition<GatheredOptions> = defineOperation(
     { shape: 'key', call: (record) => (key as Key)(record, options) },
   ],
   collect: (_options, _functions, context) => new PairCollector(context),
-  merge: (options, functions, context) => merged(recordsOf(context, true), options, functions),
+  merge: (options, functions, context) => merged(context, true, options, functions),
 })
 
 /** Functions: null, merge, those of the user. */
@@ -62,5 +83,5 @@ export const gatheredInOne: GlobalDefinition<GatheredOptions> = defineOperation(
   combines: false,
   describe: ({ text }: GatheredOptions) => text,
   collect: (_options, _functions: readonly unknown[], context) => new RecordCollector(context),
-  merge: (options, functions, context) => merged(recordsOf(context, false), options, functions),
+  merge: (options, functions, context) => merged(context, false, options, functions),
 })
