@@ -9,7 +9,7 @@
 //
 // What is thrown outside of every call (a promise that nobody awaits, a timer) ends the executor too, but names itself:
 // the next attempt is traced, so that the record whose function it came from is known, and only that one is stepped over.
-import type { Failure } from './runner.ts'
+import type { Failure, FailureCause } from './runner.ts'
 
 /** The records that were about to run: `count` of them from `index`. */
 export interface Position {
@@ -42,7 +42,7 @@ export interface SkippedRecord {
   readonly code: DeathCode | 'EXECUTION_RECORD'
   readonly message: string
   readonly stack?: string
-  readonly cause?: NonNullable<Failure['cause']>
+  readonly cause?: FailureCause
 }
 
 /** Why an executor ended. */

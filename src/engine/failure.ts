@@ -1,6 +1,6 @@
 // Turns whatever was thrown into a Failure that can travel, and back into an error with the caller's stack.
 import { GearmillError, RecordError, catalogue } from '../errors.ts'
-import type { Failure } from './runner.ts'
+import type { Failure, FailureCause } from './runner.ts'
 
 /** `stack` is what the reader of the error should see first; the stack of what was thrown stays with its cause. */
 export function failureOf(
@@ -20,16 +20,35 @@ export function failureOf(
   if (thrown instanceof Error) {
     return {
       code: fallback,
-      message: thrown.message === '' ? thrown.name : thrown.message,
-      ...(thrown.stack === undefined ? {} : { stack: thrown.stack }),
+      message: thrown.message === '' ? thrown.name : clipped(thrown.message),
+      ...(thrown.stack === undefined ? {} : { stack: clipped(thrown.stack) }),
       cause: causeOf(thrown),
     }
   }
   return { code: fallback, message: `threw ${describe(thrown)}, which is not an Error` }
 }
 
-function causeOf(error: Error): NonNullable<Failure['cause']> {
-  return { name: error.name, message: error.message, ...(error.stack === undefined ? {} : { stack: error.stack }) }
+/** Of messages and stacks; some hold what they are about as a whole. */
+const longestText = 64 * 1024
+
+export function clipped(text: string): string {
+  return text.length <= longestText ? text : `${text.slice(0, longestText)}...`
+}
+
+/** Causes of causes that travel. */
+const deepestCause = 4
+
+/** An error as it travels, with its own causes. */
+export function causeOf(error: Error, depth = 1): FailureCause {
+  const { name, message, stack, cause } = error
+  const code: unknown = 'code' in error ? error.code : undefined
+  return {
+    name,
+    message: clipped(message),
+    ...(stack === undefined ? {} : { stack: clipped(stack) }),
+    ...(typeof code === 'string' || typeof code === 'number' ? { code } : {}),
+    ...(cause instanceof Error && depth < deepestCause ? { cause: causeOf(cause, depth + 1) } : {}),
+  }
 }
 
 function describe(value: unknown): string {
@@ -61,10 +80,20 @@ export function recordErrorOf(failure: Failure): RecordError {
   return error
 }
 
-// What user code threw, as far as it travelled: an Error with its name, so that `cause.name` can be asked for.
-function thrownOf(cause: NonNullable<Failure['cause']>): Error {
-  const error = Object.assign(Object.create(Error.prototype) as Error, { message: cause.message })
-  Object.defineProperty(error, 'name', { value: cause.name, enumerable: false })
-  Object.defineProperty(error, 'stack', { value: cause.stack ?? `${cause.name}: ${cause.message}`, enumerable: false })
+const builtin: ReadonlyMap<string, object> = new Map(
+  [EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError].map((one) => [one.name, one.prototype]),
+)
+
+/** What user code threw, as far as it travelled: an error of the language's own class, or an Error with its name. */
+function thrownOf(of: FailureCause): Error {
+  const { name, message, code, cause } = of
+  const error = Object.create(builtin.get(name) ?? Error.prototype) as Error
+  const hidden = (key: string, value: unknown): void =>
+    void Object.defineProperty(error, key, { value, configurable: true, writable: true, enumerable: false })
+  hidden('message', message)
+  if (!builtin.has(name)) hidden('name', name)
+  hidden('stack', of.stack ?? `${name}: ${message}`)
+  if (code !== undefined) Object.assign(error, { code })
+  if (cause !== undefined) hidden('cause', thrownOf(cause))
   return error
 }

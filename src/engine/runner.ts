@@ -13,14 +13,24 @@ export interface Failure {
   readonly message: string
   /** The stack of what was thrown, followed by the caller's. */
   readonly stack?: string
-  /** Name and message of what was thrown, where it was an error of another kind. */
-  readonly cause?: { readonly name: string; readonly message: string; readonly stack?: string }
+  /** What was thrown, where it was an error of another kind. */
+  readonly cause?: FailureCause
   /** The record, as far as it can travel (large ones are cut). */
   readonly record?: unknown
   readonly place?: string
   readonly hint?: string
   /** The worker that ran it; filled in by the engine. */
   readonly worker?: string
+}
+
+/** As much of an error as travels. */
+export interface FailureCause {
+  readonly name: string
+  readonly message: string
+  readonly stack?: string
+  /** As errors of Node have it: `'ENOENT'`. */
+  readonly code?: string | number
+  readonly cause?: FailureCause
 }
 
 /** The engine's side of one task, given to a runner. */

@@ -2,6 +2,7 @@
 // record cut to a size that can be shown.
 import { inspect } from 'node:util'
 import { encodeRecords } from '../codec/frames.ts'
+import { causeOf, clipped } from '../engine/failure.ts'
 import type { Failure } from '../engine/runner.ts'
 import { GearmillError } from '../errors.ts'
 import type { Site } from './site.ts'
@@ -22,15 +23,15 @@ export function failureOf(thrown: unknown, details: FailureDetails = {}): Failur
   const { operation, site, place } = details
   const known = thrown instanceof GearmillError
   const error = thrown instanceof Error ? thrown : undefined
-  const what = error === undefined ? shown(thrown) : `${error.name}: ${error.message}`
+  const what = error === undefined ? shown(thrown) : clipped(`${error.name}: ${error.message}`)
   const message = known ? thrown.message : `${operation ?? 'a function'} threw ${what}`
-  const stack = [error?.stack ?? `${message}`, site?.stack ?? ''].filter((part) => part !== '').join('\n')
+  const stack = [clipped(error?.stack ?? message), site?.stack ?? ''].filter((part) => part !== '').join('\n')
   return {
     code: known ? thrown.code : 'EXECUTION_RECORD',
     message,
     stack,
     ...(known ? { hint: thrown.hint } : {}),
-    ...(known ? {} : { cause: causeOf(thrown, error) }),
+    ...(known ? {} : { cause: error === undefined ? { name: typeof thrown, message: shown(thrown) } : causeOf(error) }),
     ...('record' in details ? { record: cut(details.record) } : {}),
     ...(place === undefined ? {} : { place }),
   }
@@ -48,11 +49,6 @@ export function completed(failure: Failure, details: FailureDetails): Failure {
     ...('record' in details ? { record: cut(details.record) } : {}),
     ...(place === undefined ? {} : { place }),
   }
-}
-
-function causeOf(thrown: unknown, error: Error | undefined): NonNullable<Failure['cause']> {
-  if (error === undefined) return { name: typeof thrown, message: shown(thrown) }
-  return { name: error.name, message: error.message, ...(error.stack === undefined ? {} : { stack: error.stack }) }
 }
 
 function shown(value: unknown): string {

@@ -56,6 +56,46 @@ describe('a record that fails', () => {
     ])
   })
 
+  it('keeps the class, code and causes of what was thrown, as far as they travel', async () => {
+    const { errors } = await read
+      .from([1, 2, 3])
+      .map((n) => {
+        const inner = Object.assign(new RangeError('inner'), { code: 'ENOENT' })
+        if (n === 1) throw new TypeError('outer', { cause: new Error('between', { cause: inner }) })
+        if (n === 2)
+          throw new (class Own extends Error {
+            override name = 'Own'
+          })('mine')
+        const circle = new Error('circle')
+        circle.cause = circle
+        throw circle
+      })
+      .run({ onError: 'skip' })
+    const [typed, own, circle] = errors.map(({ cause }) => cause)
+    expect(typed).toBeInstanceOf(TypeError)
+    expect(Object.prototype.propertyIsEnumerable.call(typed, 'message')).toBe(false)
+    const { cause } = typed as Error
+    expect(cause).toMatchObject({ name: 'Error', message: 'between' })
+    expect((cause as Error).cause).toBeInstanceOf(RangeError)
+    expect((cause as Error).cause).toMatchObject({ message: 'inner', code: 'ENOENT' })
+    expect(String(own)).toBe('Own: mine')
+    expect(own).toBeInstanceOf(Error)
+    expect(String(circle)).toBe('Error: circle')
+  })
+
+  it('cuts messages that hold what they are about as a whole', async () => {
+    const { errors } = await read
+      .from([1])
+      .map(() => {
+        throw new Error('x'.repeat(1_000_000))
+      })
+      .run({ onError: 'skip' })
+    const [{ message, stack, cause }] = errors as [Error]
+    for (const text of [message, stack, (cause as Error).message, (cause as Error).stack]) {
+      expect(text?.length).toBeLessThan(100_000)
+    }
+  })
+
   it('does not stop others, whichever operation failed, sync or async', async () => {
     const fails = (n: number): boolean => n === 2
     const records = read.from([1, 2, 3])
