@@ -52,6 +52,8 @@ export class EffectCatalogue {
     if (shape.refusal !== undefined) throw refusal(command, shape.refusal)
     if (command.length > mostArguments)
       throw refusal(command, `it has more than ${mostArguments} arguments; use several`)
+    // The same on any deployment; the others are looked at where they decide about slots.
+    if (command.length <= shape.firstKey) throw refusal(command, 'it names no key')
     if (!this.#deployment.topology.cluster) return 0
     let slot = -1
     for (const key of keysOf(command, shape)) {

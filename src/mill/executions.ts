@@ -3,6 +3,9 @@ import type { EngineClient } from '../engine/client.ts'
 import type { ExecutionState, ExecutionStatus } from '../engine/execution.ts'
 import { ExecutionError } from '../errors.ts'
 import { RunningExecution } from '../pipeline/execution.ts'
+import { checkOneOf, checkOptions } from '../pipeline/options.ts'
+
+const states: readonly ExecutionState[] = ['waiting', 'running', 'done', 'failed', 'aborted']
 
 export class Executions {
   readonly #engine: EngineClient
@@ -11,8 +14,10 @@ export class Executions {
     this.#engine = engine
   }
 
-  /** The executions that the server knows, the latest first. */
+  /** The executions that the server knows, the latest first. Throws `PLAN_OPTION`. */
   async list(filter: { readonly state?: ExecutionState } = {}): Promise<ExecutionStatus[]> {
+    checkOptions('executions.list', filter, ['state'])
+    if (filter.state !== undefined) checkOneOf('executions.list', 'state', filter.state, states)
     const found: ExecutionStatus[] = []
     for (const id of await this.#engine.list()) {
       // One that expires while the list is read is no error.

@@ -1,6 +1,6 @@
 // Options of the wrong type, signals that abort, and mills that are closed already.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { connect, local, type Mill } from '../../src/index.ts'
+import { connect, local, onWorker, type Mill } from '../../src/index.ts'
 import type { Pipeline } from '../../src/pipeline/pipeline.ts'
 import { raw, standalone, until } from '../fixtures/servers.ts'
 import { expectCaller, expectFailure, expectNothingLeft, expectRefusal } from './bad-input.ts'
@@ -75,6 +75,12 @@ describe('options of the wrong type', () => {
       expect(error.message).toMatch(new RegExp(`^${name}: expected .*, got `, 's'))
     }
     expect((await expectRefusal(mill.submit(5 as never), 'PLAN_OPTION')).message).toContain('a function')
+    const made = expectRefusal((async () => onWorker({} as never))(), 'PLAN_OPTION')
+    expect((await made).message).toBe('onWorker: expected a function that makes the value, got object')
+    for (const filter of [{ state: 'over' }, { sate: 'done' }, null]) {
+      const error = await expectRefusal(mill.executions.list(filter as never), 'PLAN_OPTION')
+      expect(error.message).toMatch(/^executions\.list: expected .*, got /)
+    }
   })
 
   it('of connect and local', async () => {
@@ -118,6 +124,11 @@ describe('values of the wrong kind for a sink', () => {
     expect(written).toBe(2)
     expect(errors.map(({ code }) => code).sort()).toEqual(['EXECUTION_EFFECT', 'EXECUTION_EFFECT_REFUSED'])
     for (const error of errors) expectCaller(error, here, '.write(')
+    const keyless = await numbers()
+      .limit(1)
+      .write(() => ['SET'])
+      .run({ onError: 'skip' })
+    expect(keyless.errors).toMatchObject([{ code: 'EXECUTION_EFFECT_REFUSED', message: expect.stringContaining('names no key') }]) // prettier-ignore
     const texts = errors.map(({ message }) => message).join()
     expect(texts).toContain(`HINCRBY on '${namespace}:text' was refused: WRONGTYPE`)
     expect(texts).toContain('write(f): FLUSHALL cannot be an effect')
