@@ -150,7 +150,8 @@ const send: (message: FromHost) => void = tell
 
 serveParent<ToHost, Host>({
   what: 'a host of triggers',
-  open: async (setup) => new Host(setup, await connectDeployment(setup.url, { name: 'gearmill-trigger', loaded: true })),
+  open: async (setup) =>
+    new Host(setup, await connectDeployment(setup.url, { name: 'gearmill-trigger', loaded: true })),
   heard(host, message) {
     switch (message.type) {
       case 'start':
