@@ -3,11 +3,14 @@
 -- Returns the id of the call: the reply is the first item of the list <namespace>:{gm0}:reply:<id>, as JSON {"ok": ...} or
 -- {"error": {"code", "message"}}. Work: the arguments given.
 local function call(keys, args)
-  local name = args[1]
+  local lane, name = keys[1] or '', args[1]
+  if not string.match(lane, '^.+:{gm0}$') then
+    return redis.error_reply("ERR TRIGGER_CALL expected the key '<namespace>:{gm0}', got '" .. lane .. "'")
+  end
   if not name then
     return redis.error_reply('ERR TRIGGER_CALL the name of a command is missing')
   end
-  local trigger = keys[1] .. ':trigger:' .. name
+  local trigger = lane .. ':trigger:' .. name
   local facts = redis.call('HMGET', trigger, 'kind', 'state')
   if facts[1] ~= 'command' or facts[2] == 'removed' then
     return redis.error_reply('ERR TRIGGER_UNKNOWN there is no command ' .. name)

@@ -4,7 +4,10 @@
 -- Returns the id of the execution; one that is there already is not run again. Unless UNBLOCKING, the reply is the first item
 -- of the list <namespace>:{gm0}:reply:<id>, as JSON {"ok": ...} or {"error": {"code", "message", "line"}}. Work: constant.
 local function exec(keys, args)
-  local lane, script = keys[1], args[1]
+  local lane, script = keys[1] or '', args[1]
+  if not string.match(lane, '^.+:{gm0}$') then
+    return redis.error_reply("ERR PLAN_OPTION expected the key '<namespace>:{gm0}', got '" .. lane .. "'")
+  end
   local id, timeout, signature, unblocking = nil, '300000', '', false
   local i = 2
   while i <= #args do

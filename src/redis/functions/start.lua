@@ -4,7 +4,7 @@
 -- Returns the id of the chain: its answer is the first item of the list <namespace>:{gm0}:reply:<id>, as JSON {"ok": ...} or
 -- {"error": {"code", "message", ...}}. Work: the arguments given.
 local function start(keys, args)
-  local lane = keys[1]
+  local lane = keys[1] or ''
   local tag = string.match(lane, '^.+:{(gm%d+)}$')
   if not tag then
     return redis.error_reply("ERR KERNEL_CALL the key names no lane: expected '<namespace>:{gm0}'")

@@ -61,3 +61,17 @@ it.each([[[]], [['']], [['1', 'ID', 'a b']], [['1', 'ID', 'x-gm1']], [['1', 'TIM
     await expect(exec(...args)).rejects.toThrow('PLAN_OPTION')
   },
 )
+
+it.each([[[]], [['gm']], [['gm:{gm1}']]])('refuses the keys %j, as do the other calls for any client', async (keys) => {
+  for (const [name, refusal] of [
+    ['exec', /PLAN_OPTION/],
+    ['call', /TRIGGER_CALL/],
+  ] as const) {
+    // prettier-ignore
+    const called = lane.command('FCALL', `gm_${name}`, keys.length, ...keys, '1')
+    await expect(called).rejects.toThrow(refusal)
+    await expect(called).rejects.toThrow(`got '${keys[0] ?? ''}'`)
+  }
+  if (keys[0] === 'gm:{gm1}') return
+  await expect(lane.command('FCALL', 'gm_start', keys.length, ...keys, '1')).rejects.toThrow('names no lane')
+})
