@@ -62,6 +62,8 @@ export class Supervisor {
   #scratch = ''
   readonly #intakes = new Map<string, Intake>()
   readonly #executors = new Set<ExecutorProcess>()
+  /** Of executors that are closed while others go on. */
+  readonly #leaving = new Set<Promise<void>>()
   readonly #held = new Map<string, Held>()
   readonly #queue: Held[] = []
   readonly #waiters: (() => void)[] = []
@@ -201,10 +203,15 @@ export class Supervisor {
     for (const executor of this.#executors) {
       if (!executor.realms.has(realm) || executor.task) continue
       executor.unload(realm)
-      if (executor.pool !== `realm ${realm}`) continue
-      this.#executors.delete(executor)
-      void executor.close(closeMs)
+      if (executor.pool === `realm ${realm}`) this.#retire(executor)
     }
+  }
+
+  /** It gets no further task. */
+  #retire(executor: ExecutorProcess): void {
+    this.#executors.delete(executor)
+    const closing = executor.close(closeMs).finally(() => this.#leaving.delete(closing))
+    this.#leaving.add(closing)
   }
 
   #spawn(pool: Pool): ExecutorProcess {
@@ -217,7 +224,13 @@ export class Supervisor {
     const own = { ...plain, worker, memoryMb, ...(withFault ? { fault } : {}) }
     let ready = false
     const executor = new ExecutorProcess(own, scratch, memoryMb, pool.key, {
-      ended: (entry, outcome) => void this.#endedWith(entry, outcome),
+      ended: (entry, outcome) => {
+        // Nothing that is known: user code may have broken the process (its globals, say). The next task gets a sound one.
+        if (outcome.kind === 'broken' && outcome.failure.code === 'EXECUTION_CRASHED') {
+          this.#retire(executor)
+        }
+        void this.#endedWith(entry, outcome)
+      },
       died: (task, maxAttempts, death) => {
         this.#executors.delete(executor)
         const known = ready || !task ? this.#executorDied(task, maxAttempts, death) : this.#neverStarted(task)
@@ -442,6 +455,7 @@ export class Supervisor {
     }
     const late = [...this.#held.values()].filter((held) => !held.over)
     await Promise.all([...this.#executors].map((executor) => executor.close(late.length > 0 ? 0 : 2000)))
+    await Promise.all(this.#leaving)
     for (const held of late) await this.#giveBack(held, 0)
     await this.#end()
   }

@@ -217,6 +217,15 @@ describe.each(['standalone', 'cluster'] as const)('functions (%s)', (kind) => {
     expect(late.errors).toMatchObject([{ code: 'EXECUTION_TIMEOUT' }])
   })
 
+  it('breaks what its process stands on: the next task gets another one', async () => {
+    const breaking = await mill.submitWith({ maxAttempts: 1 }, () => {
+      Reflect.set(Array.prototype, 'map', null)
+    })
+    // Whether its own commit still works is not said.
+    await breaking.result().catch(() => undefined)
+    for (let i = 0; i < 3; i++) expect(await ten().countBy().count().run()).toEqual([10])
+  })
+
   it('makes no resource: what it was, and what was thrown', async () => {
     const using = ten().with({ db: onWorker((): number => JSON.parse('no db') as number) })
     const running = using.map((n, { db }) => n + db).run({ ...skip, maxAttempts: 2 })
