@@ -63,6 +63,9 @@ export async function local(options: LocalOptions = {}): Promise<Mill> {
   if (!Number.isInteger(shards) || shards < 1 || shards > 64) {
     throw new ConfigError('CONFIG_INVALID', `shards: expected a whole number from 1 to 64, got ${String(shards)}`)
   }
+  if (dir !== undefined && (typeof dir !== 'string' || dir === '')) {
+    throw new ConfigError('CONFIG_INVALID', `dir: expected the path of a folder, got ${JSON.stringify(dir)}`)
+  }
   const settings = {
     ...(dir === undefined ? {} : { dir, persistence: 'both' as const }),
     ...(rest.signal ? { signal: rest.signal } : {}),

@@ -89,6 +89,8 @@ describe('options of the wrong type', () => {
     }
     await expectRefusal(connect(5 as never), 'CONFIG_INVALID')
     await expectRefusal(local({ shards: 0 }), 'CONFIG_INVALID')
+    await expectRefusal(local({ dir: 5 as never }), 'CONFIG_INVALID')
+    await expectRefusal(local({ dir: '' }), 'CONFIG_INVALID')
     await expectRefusal(connect('http://localhost'), 'CONNECT_URL')
   })
 })
