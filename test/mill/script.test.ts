@@ -121,6 +121,10 @@ describeTopologies('scripts', (topology) => {
       message: expect.stringMatching(/^script:3: keys: /),
     })
     await expect(failing('() => 1')).rejects.toMatchObject({ code: 'PLAN_RECORD' })
+    await expect(failing('[from([1]), 2]')).rejects.toMatchObject({
+      code: 'PLAN_RECORD',
+      message: expect.stringContaining('a pipeline that was not run'),
+    })
     await expect(failing('const a = 1\nfor (;;);', 2000)).rejects.toMatchObject({
       code: 'EXECUTION_TIMEOUT',
       message: expect.stringMatching(/^script:2: not done within 2000 ms/),

@@ -15,13 +15,19 @@ export async function valueOf(last: unknown): Promise<unknown> {
     value = { name: (value as unknown as { name: string }).name }
   if (value === undefined) return null
   try {
-    const text = JSON.stringify(value) as string | undefined
+    const text = JSON.stringify(value, refusePipelines) as string | undefined
     if (text !== undefined) return JSON.parse(text)
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause)
     throw new PlanError('PLAN_RECORD', `the value of the script is no JSON: ${why}`, { cause })
   }
   throw new PlanError('PLAN_RECORD', `the value of the script is no JSON: a ${typeof value}`)
+}
+
+// As JSON it would be {}: whoever returns a list of pipelines meant to run them.
+function refusePipelines(_key: string, value: unknown): unknown {
+  if (isRunnable(value)) throw new TypeError('it holds a pipeline that was not run')
+  return value
 }
 
 function has(value: unknown, method: string): value is object {
