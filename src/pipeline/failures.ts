@@ -1,13 +1,12 @@
 // What was thrown, as a failure that crosses processes: message, the stack of what was thrown and then the caller's, the
 // record cut to a size that can be shown.
-import { inspect } from 'node:util'
 import { encodeRecords } from '../codec/frames.ts'
 import { causeOf, clipped } from '../engine/failure.ts'
 import type { Failure } from '../engine/runner.ts'
 import { GearmillError } from '../errors.ts'
+import { longestText, shown } from './shown.ts'
 import type { Site } from './site.ts'
 
-const longestText = 1000
 const largestRecord = 4096
 
 export interface FailureDetails {
@@ -48,14 +47,6 @@ export function completed(failure: Failure, details: FailureDetails): Failure {
     stack,
     ...('record' in details ? { record: cut(details.record) } : {}),
     ...(place === undefined ? {} : { place }),
-  }
-}
-
-function shown(value: unknown): string {
-  try {
-    return inspect(value, { depth: 2, maxStringLength: longestText, maxArrayLength: 20, breakLength: Infinity })
-  } catch {
-    return `a ${typeof value} that cannot be shown`
   }
 }
 

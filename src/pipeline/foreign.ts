@@ -6,7 +6,7 @@ import type { BatchStep, Gather, ReadBatch, Step } from './define.ts'
 import { failureOf } from './failures.ts'
 import { checkFunction, checkOneOf, refuse } from './options.ts'
 import type { StepProgram } from './program.ts'
-import { shown } from './sinks/text.ts'
+import { brief } from './shown.ts'
 
 const shapes = ['map', 'filter', 'tap', 'flat', 'key', 'batch', 'gather'] as const
 
@@ -45,7 +45,7 @@ export function checkedCommands(given: unknown): readonly Command[] {
   if (given === undefined || given === null) return []
   if (!Array.isArray(given) || !given.every((one) => Array.isArray(one) && typeof one[0] === 'string')) {
     const expected = "a list of commands such as [['RPUSH', key, value]]"
-    throw new PlanError('PLAN_RECORD', `effects: expected ${expected}, got ${shown(given)}`)
+    throw new PlanError('PLAN_RECORD', `effects: expected ${expected}, got ${brief(given)}`)
   }
   return given as readonly Command[]
 }

@@ -213,17 +213,15 @@ export class Chain {
     let loop = this.#loops.get(key)
     if (loop === undefined) {
       // Steps that take records together are asynchronous: none of them is in a loop.
-      loop = this.#compiled(first, last)
+      loop = first === last ? passOn : this.#compiled(key, first, last)
       this.#loops.set(key, loop)
     }
     return loop
   }
 
-  #compiled(first: number, last: number): Loop {
-    if (first === last) return passOn
+  #compiled(key: number, first: number, last: number): Loop {
     const { loops } = this.#memory
     const steps = this.#steps as readonly SingleStep[]
-    const key = first * 1024 + last
     let make = loops.get(key)
     if (make === undefined) loops.set(key, (make = compile(steps, first, last)))
     return make(steps, this.#fail, opened, pendingOf)

@@ -47,17 +47,15 @@ export class ColumnBuilder {
 
   /** Adds a copy of one text. */
   add(text: Uint8Array): void {
-    this.#reserve(text.length, 1)
-    this.#bytes.set(text, this.#end)
-    this.#end += text.length
-    this.#length++
-    this.#offsets[this.#length] = this.#end
+    this.#copy(text, 0, text.length)
   }
 
   /** Adds a copy of text `i` of a column. */
   addFrom({ bytes, offsets }: TextColumn, i: number): void {
-    const from = offsets[i] as number
-    const to = offsets[i + 1] as number
+    this.#copy(bytes, offsets[i] as number, offsets[i + 1] as number)
+  }
+
+  #copy(bytes: Uint8Array, from: number, to: number): void {
     const size = to - from
     this.#reserve(size, 1)
     let end = this.#end

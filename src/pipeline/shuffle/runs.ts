@@ -113,7 +113,7 @@ async function* mergeOnce(sources: readonly Source[], compare: Compare): AsyncGe
         const last = heads.pop() as Head
         if (heads.length > 0) heads[0] = last
       }
-      sink(heads, 0, before)
+      siftDown(heads, 0, before)
       if (batch.length === batchSize) {
         yield batch
         batch = []
@@ -138,11 +138,11 @@ async function refill(head: Head): Promise<boolean> {
 
 /** Makes a heap, whose first item is before all others. */
 export function heapify<T>(items: T[], before: (a: T, b: T) => boolean): void {
-  for (let i = (items.length >> 1) - 1; i >= 0; i--) sink(items, i, before)
+  for (let i = (items.length >> 1) - 1; i >= 0; i--) siftDown(items, i, before)
 }
 
 /** Brings an item of a heap that is later than it was to its place. */
-export function sink<T>(heap: T[], start: number, before: (a: T, b: T) => boolean): void {
+export function siftDown<T>(heap: T[], start: number, before: (a: T, b: T) => boolean): void {
   let at = start
   for (;;) {
     let least = at

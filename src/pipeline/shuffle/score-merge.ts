@@ -2,7 +2,7 @@
 import { type Batch, type PairBatch, lengthOf, toRecords } from '../../codec/batch.ts'
 import { ColumnBuilder } from '../../native/text/column.ts'
 import type { MergeContext } from '../define.ts'
-import { fanIn, heapify, sink } from './runs.ts'
+import { fanIn, heapify, siftDown } from './runs.ts'
 import { type Scored, byScore } from './scores.ts'
 import { mergeRuns } from './sorted.ts'
 
@@ -44,7 +44,7 @@ export async function* mergeScores(context: MergeContext): AsyncGenerator<PairBa
         if (heads.length === 0) return
         heads[0] = last
       }
-      sink(heads, 0, isBefore)
+      siftDown(heads, 0, isBefore)
     }
   } finally {
     for (const head of heads) await head.batches.return?.()
@@ -61,7 +61,7 @@ function gathered(heads: Head[]): PairBatch {
     keys.addFrom(head.batch.keys, head.at)
     values[length++] = head.batch.values[head.at++] as number
     if (head.at === head.batch.values.length) break
-    if (heads.length > 1) sink(heads, 0, isBefore)
+    if (heads.length > 1) siftDown(heads, 0, isBefore)
   }
   return { kind: 'pairs', keys: keys.finish(), values: values.subarray(0, length) }
 }

@@ -5,7 +5,8 @@ import type { EncodedArguments } from '../../redis/protocol/arguments.ts'
 import { type MergeContext, defineSink } from '../define.ts'
 import { RecordCollector, allBatches } from '../shuffle/stream.ts'
 import { PairWriter, publish } from './publish.ts'
-import { propertiesOf, shown, textOfValue } from './text.ts'
+import { brief } from '../shown.ts'
+import { propertiesOf, textOfValue } from './text.ts'
 
 interface HashOptions {
   readonly key: string
@@ -21,7 +22,7 @@ function entriesOf(record: unknown): readonly (readonly [unknown, unknown])[] {
     if (fields !== undefined) return fields
   }
   const shapes = '{ key, value }, [field, value] or objects'
-  throw new PlanError('PLAN_RECORD', `toHash: expected records ${shapes}, got ${shown(record)}`)
+  throw new PlanError('PLAN_RECORD', `toHash: expected records ${shapes}, got ${brief(record)}`)
 }
 
 function fieldsOf(record: unknown): readonly Field[] {
@@ -37,7 +38,7 @@ export const addToHash = defineSink({
   effects: ({ key }, record) =>
     entriesOf(record).map(([field, value]): Command => {
       if (typeof value !== 'number' || !Number.isFinite(value)) {
-        throw new PlanError('PLAN_RECORD', `toHash: mode 'add' expects numbers, got ${shown(value)}`)
+        throw new PlanError('PLAN_RECORD', `toHash: mode 'add' expects numbers, got ${brief(value)}`)
       }
       return [Number.isSafeInteger(value) ? 'HINCRBY' : 'HINCRBYFLOAT', key, textOfValue('toHash', field), value]
     }),

@@ -3,7 +3,8 @@ import type { Command } from '../../engine/runner.ts'
 import { PlanError } from '../../errors.ts'
 import type { Argument } from '../../redis/deployment.ts'
 import { type Step, defineSink } from '../define.ts'
-import { propertiesOf, shown, textOfValue } from './text.ts'
+import { brief } from '../shown.ts'
+import { propertiesOf, textOfValue } from './text.ts'
 
 // One command may have 7,000 arguments.
 const fieldsTogether = 1000
@@ -17,7 +18,7 @@ interface Entry {
 function entryOf(result: unknown): Entry {
   if (Array.isArray(result) && result.length === 2) return { key: keyOf(result[0]), value: result[1], ttlMs: undefined }
   if (typeof result !== 'object' || result === null || !('key' in result) || !('value' in result)) {
-    throw refusal(`f to return { key, value, ttl? }, [key, value] or null, got ${shown(result)}`)
+    throw refusal(`f to return { key, value, ttl? }, [key, value] or null, got ${brief(result)}`)
   }
   const { key, value, ttl } = result as { readonly key: unknown; readonly value: unknown; readonly ttl?: unknown }
   return { key: keyOf(key), value, ttlMs: ttlOf(ttl) }
@@ -33,7 +34,7 @@ function keyOf(key: unknown): string | Uint8Array {
 function ttlOf(ttl: unknown): number | undefined {
   if (ttl === undefined || ttl === null) return undefined
   const ms = typeof ttl === 'number' ? Math.round(ttl * 1000) : NaN
-  if (!Number.isSafeInteger(ms) || ms < 1) throw refusal(`ttl to be a number of seconds above 0, got ${shown(ttl)}`)
+  if (!Number.isSafeInteger(ms) || ms < 1) throw refusal(`ttl to be a number of seconds above 0, got ${brief(ttl)}`)
   return ms
 }
 
@@ -48,7 +49,7 @@ function commandsOf({ key, value, ttlMs }: Entry): readonly Command[] {
     return [ttlMs === undefined ? ['SET', key, text] : ['SET', key, text, 'PX', ttlMs]]
   }
   const fields = propertiesOf(value)
-  if (fields === undefined) throw refusal(`text, a number, bytes or an object as value, got ${shown(value)}`)
+  if (fields === undefined) throw refusal(`text, a number, bytes or an object as value, got ${brief(value)}`)
   const commands: Command[] = [['UNLINK', key]]
   for (let from = 0; from < fields.length; from += fieldsTogether) {
     const part = fields.slice(from, from + fieldsTogether)

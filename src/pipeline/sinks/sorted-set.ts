@@ -6,7 +6,8 @@ import type { MergeContext } from '../define.ts'
 import { mergeScores } from '../shuffle/score-merge.ts'
 import { ScoreCollector, type Scored } from '../shuffle/scores.ts'
 import { PairWriter, publish } from './publish.ts'
-import { shown, textOfValue } from './text.ts'
+import { brief } from '../shown.ts'
+import { textOfValue } from './text.ts'
 
 interface SortedSetOptions {
   readonly key: string
@@ -28,7 +29,7 @@ function scoredOf(record: unknown): Scored {
       : []
   if (typeof score !== 'number' || Number.isNaN(score)) {
     const shapes = '{ key, value }, { member, score } or [member, score] with a number as score'
-    throw new PlanError('PLAN_RECORD', `toSortedSet: expected records ${shapes}, got ${shown(record)}`)
+    throw new PlanError('PLAN_RECORD', `toSortedSet: expected records ${shapes}, got ${brief(record)}`)
   }
   return [textOfValue('toSortedSet', member), score]
 }

@@ -2,7 +2,8 @@
 import { PlanError } from '../../errors.ts'
 import type { Argument } from '../../redis/deployment.ts'
 import { defineSink } from '../define.ts'
-import { propertiesOf, shown, textOfValue } from './text.ts'
+import { brief } from '../shown.ts'
+import { propertiesOf, textOfValue } from './text.ts'
 
 interface StreamOptions {
   readonly key: string
@@ -24,7 +25,7 @@ function fieldsOf(record: unknown): readonly (readonly [unknown, unknown])[] {
 
 function refusal(record: unknown): PlanError {
   const expected = 'an object with at least one field, or a list of [field, value]'
-  return new PlanError('PLAN_RECORD', `toStream: expected ${expected}, got ${shown(record)}`)
+  return new PlanError('PLAN_RECORD', `toStream: expected ${expected}, got ${brief(record)}`)
 }
 
 export const toStream = defineSink({

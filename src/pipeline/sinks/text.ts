@@ -1,11 +1,6 @@
 // Keys of any type as members and fields of Redis, which are bytes, and what is refused as one.
-import { inspect } from 'node:util'
 import { PlanError } from '../../errors.ts'
-
-/** A value for a message, on one line. */
-export function shown(value: unknown): string {
-  return inspect(value, { depth: 2, breakLength: Infinity, maxArrayLength: 20, maxStringLength: 80 }).slice(0, 200)
-}
+import { brief } from '../shown.ts'
 
 /** The properties of an object that has nothing but properties; of others (maps, dates, ...) they would say nothing. */
 export function propertiesOf(value: object): readonly (readonly [string, unknown])[] | undefined {
@@ -18,5 +13,5 @@ export function textOfValue(call: string, value: unknown): string | Uint8Array {
   if (typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean' || value === null) {
     return String(value)
   }
-  throw new PlanError('PLAN_RECORD', `${call}: expected text or a number to store, got ${shown(value)}`)
+  throw new PlanError('PLAN_RECORD', `${call}: expected text or a number to store, got ${brief(value)}`)
 }

@@ -2,7 +2,7 @@
 import type { Command } from '../../engine/runner.ts'
 import { PlanError } from '../../errors.ts'
 import { type Step, defineSink } from '../define.ts'
-import { shown } from './text.ts'
+import { brief } from '../shown.ts'
 
 /** One command, several, or nothing, as a list of commands. */
 function commandsOf(result: unknown): readonly Command[] {
@@ -22,7 +22,7 @@ function isArgument(value: unknown): boolean {
 
 function refusal(got: unknown): PlanError {
   const expected = "['HSET', key, field, value], a list of such commands, or null"
-  return new PlanError('PLAN_RECORD', `write(f): expected f to return ${expected}, got ${shown(got)}`)
+  return new PlanError('PLAN_RECORD', `write(f): expected f to return ${expected}, got ${brief(got)}`)
 }
 
 export const write = defineSink({
