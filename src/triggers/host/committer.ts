@@ -11,6 +11,7 @@ import type { Argument, Deployment } from '../../redis/deployment.ts'
 import { itemsOf, numberOf } from '../../redis/replies.ts'
 import type { TriggerOptions } from '../options.ts'
 import type { BatchOutcome } from './batch-program.ts'
+import { packEffects, type EffectList } from './effect-packing.ts'
 import { packPlain, timeOf, type EventBatch, type KeptEvent } from './event-batch.ts'
 import type { Outboxes } from './outboxes.ts'
 
@@ -53,7 +54,7 @@ export class FencedError extends TriggerError {
 
 interface Unit {
   ids: string[]
-  effects: unknown[]
+  effects: EffectList[number][]
   commands: number
   bytes: number
   far: boolean
@@ -202,7 +203,7 @@ export class Committer {
     const boxName = boxed
       ? `${Date.now().toString(36).padStart(9, '0')}.${fence}.${seat}.${String(this.#boxes++).padStart(9, '0')}`
       : ''
-    const effects = boxed || unit.effects.length === 0 ? '' : packPlain(unit.effects)
+    const effects = boxed || unit.effects.length === 0 ? '' : packEffects(unit.effects)
     const newest = unit.ids.at(-1) as string
     const reply = itemsOf(
       await deployment.call(
