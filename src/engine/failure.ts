@@ -7,25 +7,45 @@ export function failureOf(
   thrown: unknown,
   fallback: 'EXECUTION_RECORD' | 'EXECUTION_CRASHED' | 'CAPTURE_LOAD',
 ): Failure {
-  if (thrown instanceof GearmillError) {
+  const error = errorIn(thrown)
+  if (error instanceof GearmillError) {
     return {
-      code: thrown.code,
-      message: thrown.message,
-      hint: thrown.hint,
-      ...(thrown.stack === undefined ? {} : { stack: thrown.stack }),
-      ...(thrown.cause instanceof Error ? { cause: causeOf(thrown.cause) } : {}),
-      ...(thrown instanceof RecordError ? { place: thrown.place, record: thrown.record } : {}),
+      code: error.code,
+      message: error.message,
+      hint: error.hint,
+      ...(error.stack === undefined ? {} : { stack: error.stack }),
+      ...(error.cause instanceof Error ? { cause: causeOf(error.cause) } : {}),
+      ...(error instanceof RecordError ? { place: error.place, record: error.record } : {}),
     }
   }
-  if (thrown instanceof Error) {
+  if (error !== undefined) {
     return {
       code: fallback,
-      message: thrown.message === '' ? thrown.name : clipped(thrown.message),
-      ...(thrown.stack === undefined ? {} : { stack: clipped(thrown.stack) }),
-      cause: causeOf(thrown),
+      message: error.message === '' ? error.name : clipped(error.message),
+      ...(error.stack === undefined ? {} : { stack: clipped(error.stack) }),
+      cause: causeOf(error),
     }
   }
   return { code: fallback, message: `threw ${describe(thrown)}, which is not an Error` }
+}
+
+/**
+ * What was thrown, if it is an error that can be read as one: user code throws errors whose message is a number, or throws
+ * itself.
+ */
+export function errorIn(thrown: unknown): Error | undefined {
+  try {
+    if (!(thrown instanceof Error)) return undefined
+    const { name, message, stack } = thrown
+    const isPlain = typeof name === 'string' && typeof message === 'string' && /^(string|undefined)$/.test(typeof stack)
+    return isPlain ? thrown : (Object.create(thrown, plain({ name, message, stack: stack ?? '' })) as Error)
+  } catch {
+    return undefined
+  }
+}
+
+function plain(texts: Readonly<Record<string, unknown>>): PropertyDescriptorMap {
+  return Object.fromEntries(Object.entries(texts).map(([key, value]) => [key, { value: String(value) }]))
 }
 
 /** Of messages and stacks; some hold what they are about as a whole. */
@@ -40,14 +60,31 @@ const deepestCause = 4
 
 /** An error as it travels, with its own causes. */
 export function causeOf(error: Error, depth = 1): FailureCause {
-  const { name, message, stack, cause } = error
-  const code: unknown = 'code' in error ? error.code : undefined
+  const { name, message, stack } = error
+  const cause = depth < deepestCause ? causeIn(error) : undefined
+  const code = codeIn(error)
   return {
     name,
     message: clipped(message),
     ...(stack === undefined ? {} : { stack: clipped(stack) }),
     ...(typeof code === 'string' || typeof code === 'number' ? { code } : {}),
-    ...(cause instanceof Error && depth < deepestCause ? { cause: causeOf(cause, depth + 1) } : {}),
+    ...(cause === undefined ? {} : { cause: causeOf(cause, depth + 1) }),
+  }
+}
+
+function causeIn(error: Error): Error | undefined {
+  try {
+    return errorIn(error.cause)
+  } catch {
+    return undefined
+  }
+}
+
+function codeIn(error: Error): unknown {
+  try {
+    return 'code' in error ? error.code : undefined
+  } catch {
+    return undefined
   }
 }
 

@@ -1,7 +1,7 @@
 // What was thrown, as a failure that crosses processes: message, the stack of what was thrown and then the caller's, the
 // record cut to a size that can be shown.
 import { encodeRecords } from '../codec/frames.ts'
-import { causeOf, clipped } from '../engine/failure.ts'
+import { causeOf, clipped, errorIn } from '../engine/failure.ts'
 import type { Failure } from '../engine/runner.ts'
 import { GearmillError } from '../errors.ts'
 import { longestText, shown } from './shown.ts'
@@ -20,16 +20,16 @@ export interface FailureDetails {
 /** A failure of anything that was thrown. */
 export function failureOf(thrown: unknown, details: FailureDetails = {}): Failure {
   const { operation, site, place } = details
-  const known = thrown instanceof GearmillError
-  const error = thrown instanceof Error ? thrown : undefined
+  const error = errorIn(thrown)
+  const known = error instanceof GearmillError
   const what = error === undefined ? shown(thrown) : clipped(`${error.name}: ${error.message}`)
-  const message = known ? thrown.message : `${operation ?? 'a function'} threw ${what}`
+  const message = known ? error.message : `${operation ?? 'a function'} threw ${what}`
   const stack = [clipped(error?.stack ?? message), site?.stack ?? ''].filter((part) => part !== '').join('\n')
   return {
-    code: known ? thrown.code : 'EXECUTION_RECORD',
+    code: known ? error.code : 'EXECUTION_RECORD',
     message,
     stack,
-    ...(known ? { hint: thrown.hint } : {}),
+    ...(known ? { hint: error.hint } : {}),
     ...(known ? {} : { cause: error === undefined ? { name: typeof thrown, message: shown(thrown) } : causeOf(error) }),
     ...('record' in details ? { record: cut(details.record) } : {}),
     ...(place === undefined ? {} : { place }),

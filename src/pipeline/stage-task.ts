@@ -1,6 +1,7 @@
 // One task of a stage.
 import { type Batch, lengthOf, toRecords } from '../codec/batch.ts'
 import { decodeBatch } from '../codec/frames.ts'
+import { errorIn } from '../engine/failure.ts'
 import type { Environment, Failure, Phase, Program, TaskContext } from '../engine/runner.ts'
 import { ModelError, PlanError } from '../errors.ts'
 import type { Counter } from '../native/text/counter.ts'
@@ -297,8 +298,9 @@ export class StageTask {
   }
 
   #fail(call: StepProgram, thrown: unknown, record: unknown, place: string | undefined): void {
+    const error = errorIn(thrown)
     // Not the record's fault: another worker may have what this one lacks.
-    if (thrown instanceof ModelError && thrown.code === 'MODEL_RUNTIME') throw thrown
+    if (error instanceof ModelError && error.code === 'MODEL_RUNTIME') throw error
     this.#failed++
     this.#task.fail(
       failureOf(thrown, {

@@ -56,6 +56,26 @@ describe('a record that fails', () => {
     ])
   })
 
+  it('is told of whatever was thrown, however it behaves when it is looked at', async () => {
+    const { results, errors } = await read
+      .from([0, 1, 2, 3, 4])
+      .map((n) => {
+        const refuse = (): never => {
+          throw new RangeError('hands off')
+        }
+        if (n === 0) throw Object.assign(new Error('x'), { message: 5, stack: null })
+        if (n === 1) throw Object.defineProperty(new Error('x'), 'message', { get: refuse })
+        if (n === 2) throw Object.defineProperty(new Error('cause'), 'cause', { get: refuse })
+        if (n === 3) throw new Proxy(new Error('x'), { get: refuse, has: refuse, getPrototypeOf: refuse })
+        return n
+      })
+      .run({ onError: 'skip' })
+    expect(results).toEqual([4])
+    expect(errors.map(({ code }) => code)).toEqual(Array.from({ length: 4 }, () => 'EXECUTION_RECORD'))
+    expect(errors[0]?.message).toBe('map(f) threw Error: 5')
+    expect(errors[2]?.message).toBe('map(f) threw Error: cause')
+  })
+
   it('keeps the class, code and causes of what was thrown, as far as they travel', async () => {
     const { errors } = await read
       .from([1, 2, 3])
