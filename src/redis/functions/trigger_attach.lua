@@ -6,6 +6,12 @@
 -- the key is none. Work: 500 entries.
 local function trigger_attach(keys, args)
   local stream, fences = keys[1], keys[2]
+  local fence = tonumber(redis.call('HGET', fences, args[4]) or '0')
+  if fence > tonumber(args[3]) then
+    return { 0 }
+  end
+  -- Events that are kept to be tried again may outlive their stream.
+  redis.call('HSET', fences, args[4], args[3])
   local kind = redis.call('TYPE', stream)['ok']
   if kind == 'none' and args[6] ~= '1' then
     return { -1 }
@@ -13,15 +19,10 @@ local function trigger_attach(keys, args)
   if kind ~= 'none' and kind ~= 'stream' then
     return { -2, kind }
   end
-  local fence = tonumber(redis.call('HGET', fences, args[4]) or '0')
-  if fence > tonumber(args[3]) then
-    return { 0 }
-  end
   local created = redis.pcall('XGROUP', 'CREATE', stream, args[1], args[5], 'MKSTREAM')
   if type(created) == 'table' and created.err and not string.find(created.err, 'BUSYGROUP', 1, true) then
     return redis.error_reply(created.err)
   end
-  redis.call('HSET', fences, args[4], args[3])
   local left = 0
   local kept = tonumber(args[7])
   for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', stream, args[1])) do

@@ -49,7 +49,10 @@ local function trigger_seats(keys, args)
           fence = new_fence
         end
         redis.call('HSET', seats, field, worker .. ' ' .. fence .. ' ' .. (now + lease) .. ' ' .. trigger[3])
-        held = held + 1
+        -- One that is about to end, however long its batch takes, keeps no other from running.
+        if trigger[4] == 'running' then
+          held = held + 1
+        end
         for _, value in ipairs({ trigger[1], seat, fence, trigger[3], trigger[4] }) do
           reply[#reply + 1] = value
         end
