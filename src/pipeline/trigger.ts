@@ -70,6 +70,7 @@ export interface TriggerStatus {
   readonly lag: { readonly entries: number; readonly ms: number }
   /** From the entry's time to the commit, of the latest events, in milliseconds. */
   readonly latency: { readonly p50: number; readonly p99: number }
+  /** Of an event, or what keeps the trigger from running. */
   readonly lastError: TriggerError | undefined
   /** The workers that run it now, one for each of its places. */
   readonly owner: readonly string[]

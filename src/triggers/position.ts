@@ -1,5 +1,6 @@
 // What runs in a host now, in a file that outlives it: one fixed place for each seat. The service reads it to end what takes
 // too long, and to find out what a host died of.
+import { createHash } from 'node:crypto'
 import { fstatSync, readSync, writeSync } from 'node:fs'
 import type { Running } from './protocol.ts'
 
@@ -7,6 +8,13 @@ import type { Running } from './protocol.ts'
 export const positionDescriptor = 4
 
 const placeBytes = 2048
+/** Of a name, in UTF-16 units: two of them fit into a place as JSON, whatever they consist of. */
+const longestName = 100
+
+/** A stream's key or an event's name as it is noted: long ones as what tells them apart. */
+export function placeName(name: string): string {
+  return name.length <= longestName ? name : `#${createHash('sha256').update(name).digest('hex')}`
+}
 
 export class HostPosition {
   readonly #buffer = Buffer.alloc(placeBytes)
@@ -30,7 +38,7 @@ export function readRunning(descriptor: number): Running[] {
     try {
       found.push(JSON.parse(bytes.toString('utf8', at + 4, at + 4 + length)) as Running)
     } catch {
-      // The host died in the middle of writing it, or the key of a stream is longer than the place.
+      // The host died in the middle of writing it.
     }
   }
   return found

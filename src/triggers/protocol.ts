@@ -21,6 +21,7 @@ export interface HostSetup {
 
 /** The records that ran when a host died: one of them may be the reason. */
 export interface Suspects {
+  /** As placeName() has it. */
   readonly stream: string
   readonly mode: 'new' | 'again'
   /** Of new events: the first and the last entry. */
@@ -30,6 +31,7 @@ export interface Suspects {
 
 /** A record that was found to end its process. */
 export interface Culprit {
+  /** As placeName() has it. */
   readonly field: string
   readonly failure: Failure
 }
@@ -59,6 +61,8 @@ export type FromHost =
   | { readonly type: 'ready' }
   /** A seat ended: it was told to, or it cannot go on (`failure`), or it lost its fence. */
   | { readonly type: 'ended'; readonly id: string; readonly failure?: Failure }
+  /** What became of records that were found to end their process is committed. */
+  | { readonly type: 'settled'; readonly id: string; readonly fields: readonly string[] }
   /** The policy of a trigger says that it is to stop. */
   | { readonly type: 'halt'; readonly name: string; readonly revision: string; readonly failure: Failure }
   | Extract<FromExecutor, { readonly type: 'log' }>
@@ -66,8 +70,9 @@ export type FromHost =
 /** What runs in a host now, as its supervisor reads it from the position file: a line of JSON for each seat. */
 export interface Running {
   readonly id: string
-  readonly suspects: Suspects
-  /** Name of the event, where it runs alone. */
+  /** None: the seat is being loaded. */
+  readonly suspects?: Suspects
+  /** Name of the event as placeName() has it, where it runs alone. */
   readonly alone?: string
   /** Milliseconds since the epoch. */
   readonly since: number

@@ -53,11 +53,15 @@ interface Granted {
 interface RunningSeat {
   readonly granted: Granted
   readonly host: HostProcess
+  /** In performance time. */
+  readonly since: number
   stopping: boolean
 }
 
 /** What is remembered of a seat between its starts. */
 interface Past {
+  /** Suspects and culprits are of this one: another one's code may have no trouble with them. */
+  revision: string
   suspects: Suspects[]
   culprits: Culprit[]
   failures: number
@@ -229,8 +233,8 @@ export class TriggerService {
     const realm = await this.#realmOf(name)
     const host = await this.#hostFor(name, seat, realm)
     if (realm !== undefined) host.realms.add(realm.name)
-    this.#running.set(id, { granted, host, stopping: false })
-    const { suspects = [], culprits = [] } = past ?? {}
+    this.#running.set(id, { granted, host, since: performance.now(), stopping: false })
+    const { suspects, culprits } = past?.revision === revision ? past : { suspects: [], culprits: [] }
     host.send({ type: 'start', id, order: { name, seat, fence, revision, suspects, culprits } })
   }
 
@@ -299,6 +303,13 @@ export class TriggerService {
     if (message.type === 'log') this.#options.console(message.level, message.text)
     else if (message.type === 'ended') await this.#ended(message.id, message.failure)
     else if (message.type === 'halt') await this.#halt(message.name, message.revision, message.failure)
+    else if (message.type === 'settled') this.#settled(message.id, message.fields)
+  }
+
+  /** Records that ended their process are done with; when somebody replays them, they may run. */
+  #settled(id: string, fields: readonly string[]): void {
+    const past = this.#past.get(id)
+    if (past !== undefined) past.culprits = past.culprits.filter(({ field }) => !fields.includes(field))
   }
 
   async #ended(id: string, failure: Failure | undefined): Promise<void> {
@@ -306,11 +317,12 @@ export class TriggerService {
     if (held === undefined) return
     this.#running.delete(id)
     const { granted } = held
-    const past = this.#pastOf(id)
+    const past = this.#pastOf(id, granted.revision)
     if (failure === undefined) past.failures = 0
     else {
       this.#delay(past)
       this.#options.logger.error(`trigger ${granted.name}: ${failure.code}: ${failure.message}`)
+      await this.#note(granted, failure)
       if (/^(CAPTURE_|PLAN_)/.test(failure.code) && failure.code !== 'CAPTURE_PACKAGE') {
         await this.#halt(granted.name, granted.revision, failure)
       }
@@ -325,10 +337,22 @@ export class TriggerService {
     await this.#look()
   }
 
-  #pastOf(id: string): Past {
+  #pastOf(id: string, revision: string): Past {
     let past = this.#past.get(id)
-    if (past === undefined) this.#past.set(id, (past = { suspects: [], culprits: [], failures: 0, notBefore: 0 }))
+    if (past?.revision !== revision) {
+      const { failures, notBefore } = past ?? { failures: 0, notBefore: 0 }
+      this.#past.set(id, (past = { revision, suspects: [], culprits: [], failures, notBefore }))
+    }
     return past
+  }
+
+  /** Has status() say what keeps a seat from running. */
+  async #note({ name, revision }: Granted, failure: Failure): Promise<void> {
+    if (name === tapName) return
+    const key = this.#keys.trigger(name)
+    await this.#options.deployment
+      .call('trigger_trouble', [key], [revision, errorText(failure)])
+      .catch((error: unknown) => this.#options.logger.warn(`noting trouble: ${String(error)}`))
   }
 
   #delay(past: Past): void {
@@ -341,15 +365,19 @@ export class TriggerService {
     const { logger, worker } = this.#options
     const lost = [...this.#running].filter(([, seat]) => seat.host === host)
     logger.warn(`a host of ${lost.length} trigger seats ended: ${failure.message}`)
-    for (const [id] of lost) {
+    for (const [id, { granted, since }] of lost) {
       this.#running.delete(id)
-      const past = this.#pastOf(id)
+      const past = this.#pastOf(id, granted.revision)
       for (const { suspects, alone } of running.filter((each) => each.id === id)) {
-        if (alone === undefined) past.suspects = [...past.suspects, suspects].slice(-mostSuspects)
+        if (suspects === undefined) {
+          this.#delay(past)
+          await this.#note(granted, failure)
+        } else if (alone === undefined) past.suspects = [...past.suspects, suspects].slice(-mostSuspects)
         else past.culprits = [...past.culprits, { field: alone, failure: { ...failure, worker } }].slice(-mostSuspects)
       }
-      // The start of a process is delay enough, unless it does not even come up.
+      // The start of a process is delay enough, unless it does not even come up, or nobody knows what it dies of.
       if (!host.wasReady) this.#delay(past)
+      else if (running.length === 0 && performance.now() - since < restartMs) past.notBefore = since + 2 * restartMs
     }
     await this.#release(lost.map(([, { granted }]) => granted))
     this.#tellIdle()
@@ -362,9 +390,7 @@ export class TriggerService {
     const key = this.#keys.trigger(name)
     logger.error(`trigger ${name} stops: ${failure.message}`)
     if (textOf(await deployment.command(key, ['HGET', key, 'rev'])) !== revision) return
-    const { code, message, stack } = failure
-    const reason = JSON.stringify({ code, message, ...(stack === undefined ? {} : { stack }) })
-    await deployment.call('trigger_state', [key, this.#keys.events], [name, 'stopped', reason])
+    await deployment.call('trigger_state', [key, this.#keys.events], [name, 'stopped', errorText(failure)])
   }
 
   async #release(seats: readonly Granted[], leaves = false): Promise<void> {
@@ -404,4 +430,8 @@ export class TriggerService {
     await Promise.all(this.#loops)
     if (this.#scratch !== '') removeTemporaryDirectory(this.#scratch)
   }
+}
+
+function errorText({ code, message, stack }: Failure): string {
+  return JSON.stringify({ code, message, ...(stack === undefined ? {} : { stack }) })
 }

@@ -28,7 +28,7 @@ export async function statusOf(
   const counter = (which: string): number => sum((home) => Number(home.counters.get(which) ?? 0))
   const oldest = Math.min(...perHome.flatMap(({ oldestIds }) => oldestIds.map(timeOf)))
   const took = [...fields].filter(([field]) => field.startsWith('took.')).map(([, text]) => text.split(' ').map(Number))
-  const error = perHome.map(({ counters }) => counters.get('error')).find((text) => text !== undefined)
+  const error = latestError([fields, ...perHome.map(({ counters }) => counters)])
   const reason = fields.get('reason') ?? ''
   const lag: Waiting = { entries: sum((home) => home.waiting), ms: oldest === Infinity ? 0 : Math.max(0, now - oldest) }
   return {
@@ -54,6 +54,13 @@ export async function statusOf(
       return id.slice(id.indexOf('.') + 1) === name && Number(until) >= now ? [worker] : []
     }),
   }
+}
+
+/** Of those that were noted, each with its time: in commits, and of places that cannot run. */
+function latestError(noted: readonly ReadonlyMap<string, string>[]): string | undefined {
+  const timeOfError = (each: ReadonlyMap<string, string>): number => Number(each.get('erred') ?? 0)
+  const [latest] = noted.filter((each) => each.has('error')).sort((a, b) => timeOfError(b) - timeOfError(a))
+  return latest?.get('error')
 }
 
 function errorOf(text: string): TriggerStatus['lastError'] {

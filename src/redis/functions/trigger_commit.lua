@@ -100,9 +100,9 @@ local function trigger_commit(keys, args)
     redis.call('HINCRBY', counters, 'failures', failures)
   end
   if args[8] ~= '' then
-    redis.call('HSET', counters, 'error', args[8])
+    redis.call('HSET', counters, 'error', args[8], 'erred', now)
   elseif failed > 0 then
-    redis.call('HSET', counters, 'error', '{"code":"EXECUTION_EFFECT","message":"a command was refused by the server: see the dead letters"}')
+    redis.call('HSET', counters, 'error', '{"code":"EXECUTION_EFFECT","message":"a command was refused by the server: see the dead letters"}', 'erred', now)
   end
   return { acked, applied, failed }
 end

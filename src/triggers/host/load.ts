@@ -45,6 +45,8 @@ export interface LoadContext {
   /** Stops the trigger. */
   readonly halt: (failure: Failure) => void
   readonly realms: LoadedRealms
+  /** Code of users is about to run, with this time limit in milliseconds (0: none). */
+  readonly begins: (timeoutMs: number) => void
   readonly signal: AbortSignal
 }
 
@@ -60,6 +62,7 @@ export async function loadTrigger(
   if (fields.get('rev') !== revision) return undefined
   const trigger = JSON.parse(fields.get('options') ?? '{}') as TriggerOptions
   const description = JSON.parse(fields.get('source') ?? '{}') as SourceDescription
+  context.begins(trigger.timeoutMs)
   const breaker = description.kind === 'keys' ? new LoopBreaker(name, description, context.halt) : undefined
   const program = {
     execution: `trigger.${name}`,

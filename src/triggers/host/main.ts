@@ -11,16 +11,16 @@ import { tapName, triggerKeys, type TriggerKeys } from '../keys.ts'
 import { realmWorker, type FromHost, type HostSetup, type SeatOrder, type ToHost } from '../protocol.ts'
 import { HostPosition } from '../position.ts'
 import { Gate } from './gate.ts'
-import { loadTrigger } from './load.ts'
+import { loadTrigger, type LoadedTrigger } from './load.ts'
 import { Seat } from './seat.ts'
 import { TapSeat } from './tap-seat.ts'
 
 interface Held {
   readonly order: SeatOrder
   readonly place: number
-  readonly abort: AbortController
+  /** It is told to stop. */
+  readonly stop: AbortController
   seat?: Seat | TapSeat
-  stopped?: true
   ended?: Promise<void>
 }
 
@@ -66,7 +66,7 @@ class Host {
   }
 
   async start(id: string, order: SeatOrder): Promise<void> {
-    const held: Held = { order, place: this.#freePlace(), abort: new AbortController() }
+    const held: Held = { order, place: this.#freePlace(), stop: new AbortController() }
     this.#seats.set(id, held)
     let ended: FromHost = { type: 'ended', id }
     try {
@@ -81,7 +81,7 @@ class Host {
   }
 
   async #run(id: string, held: Held): Promise<void> {
-    const { order, abort, place } = held
+    const { order, stop, place } = held
     const { name, revision } = order
     const { namespace, worker, scratch, base, secret } = this.#setup
     const deployment = this.#deployment
@@ -92,7 +92,7 @@ class Host {
       return held.seat.run()
     }
     const halt = (failure: Failure): void => send({ type: 'halt', name, revision, failure })
-    const loaded = await loadTrigger(name, revision, {
+    const loading = loadTrigger(name, revision, {
       deployment,
       namespace,
       keys: this.#keys,
@@ -102,9 +102,14 @@ class Host {
       known: (watch) => (watch === undefined ? (this.#known ??= this.#makeKnown()) : this.#makeKnown(watch)),
       halt,
       realms: this.#realms,
-      signal: abort.signal,
+      begins: (timeoutMs) => this.#position.write(place, { id, since: Date.now(), timeoutMs }),
+      // Nothing cuts a batch off but the end of the process.
+      signal: new AbortController().signal,
     })
-    if (loaded === undefined || held.stopped) return
+    const loaded = await untilStopped(loading, stop.signal)
+    this.#position.write(place, undefined)
+    if (loaded === undefined) return
+    if (stop.signal.aborted) return loaded.program.close()
     held.seat = new Seat({
       ...loaded,
       order,
@@ -114,6 +119,7 @@ class Host {
       gate: this.#gate,
       running: (running) => this.#position.write(place, running && { ...running, id }),
       halt,
+      settled: (fields) => send({ type: 'settled', id, fields }),
       trouble,
     })
     try {
@@ -125,9 +131,8 @@ class Host {
 
   stop(id: string): void {
     const held = this.#seats.get(id)
-    if (held === undefined) return
-    held.stopped = true
-    held.seat?.stop()
+    held?.stop.abort()
+    held?.seat?.stop()
   }
 
   poke(name: string): void {
@@ -144,6 +149,25 @@ class Host {
     await Promise.allSettled(this.#closing.map((step) => step()))
     await this.#deployment.close()
   }
+}
+
+/**
+ * What is loaded. Undefined where the seat is told to stop before that, as code of users may never be done with what it begins
+ * with; what is loaded then is closed.
+ */
+function untilStopped(
+  loading: Promise<LoadedTrigger | undefined>,
+  signal: AbortSignal,
+): Promise<LoadedTrigger | undefined> {
+  return new Promise((resolve, reject) => {
+    const leave = (): void => {
+      resolve(undefined)
+      loading.then((late) => late?.program.close()).catch(() => undefined)
+    }
+    if (signal.aborted) return leave()
+    signal.addEventListener('abort', leave, { once: true })
+    loading.finally(() => signal.removeEventListener('abort', leave)).then(resolve, reject)
+  })
 }
 
 const send: (message: FromHost) => void = tell

@@ -3,7 +3,8 @@
 import type { Command } from '../../engine/runner.ts'
 import type { KeyEvent } from '../../pipeline/readers/events.ts'
 import type { TriggerOptions } from '../options.ts'
-import type { Running, SeatOrder, Suspects } from '../protocol.ts'
+import { placeName } from '../position.ts'
+import type { Culprit, Running, SeatOrder, Suspects } from '../protocol.ts'
 import type { BatchOutcome, BatchProgram } from './batch-program.ts'
 import { timeOf, type EventBatch } from './event-batch.ts'
 import type { Gate } from './gate.ts'
@@ -23,13 +24,24 @@ type Assigned = Awaited<ReturnType<BatchProgram['assign']>>
 
 export class Runs {
   readonly #options: RunsOptions
+  #culprits: readonly Culprit[]
 
   constructor(options: RunsOptions) {
     this.#options = options
+    this.#culprits = options.order.culprits
   }
 
   run(batch: EventBatch): Promise<BatchOutcome> {
     return this.#isSuspect(batch) ? this.#runAlone(batch) : this.#runTogether(batch)
+  }
+
+  /** A batch is committed: those of its records that were found to end their process run again when they come again. */
+  settle(batch: EventBatch): readonly string[] {
+    if (this.#culprits.length === 0) return []
+    const names = new Set(batch.ids.map((_, i) => placeName(batch.field(i))))
+    const settled = this.#culprits.map(({ field }) => field).filter((field) => names.has(field))
+    this.#culprits = this.#culprits.filter(({ field }) => !names.has(field))
+    return settled
   }
 
   /** Finds the windows of events. */
@@ -65,9 +77,10 @@ export class Runs {
     this.#note(batch)
     breaker?.begin((batch.records as readonly KeyEvent[]).map(({ key }) => key))
     try {
-      if (batch.unreadable === undefined) return await program.run(batch.records)
-      const places = readable(batch)
-      return placed(await program.run(recordsAt(batch, places)), batch, places)
+      const places = batch.unreadable === undefined ? undefined : readable(batch)
+      const outcome = await program.run(places === undefined ? batch.records : recordsAt(batch, places))
+      await turn()
+      return places === undefined ? outcome : placed(outcome, batch, places)
     } finally {
       running(undefined)
       leave()
@@ -75,13 +88,14 @@ export class Runs {
   }
 
   #isSuspect(batch: EventBatch): boolean {
-    const { suspects, culprits } = this.#options.order
+    const { suspects } = this.#options.order
+    const culprits = this.#culprits
     if (suspects.length + culprits.length === 0) return false
     return (
-      culprits.some(({ field }) => batch.ids.some((_, i) => batch.field(i) === field)) ||
+      culprits.some(({ field }) => batch.ids.some((_, i) => placeName(batch.field(i)) === field)) ||
       suspects.some(
         ({ stream, mode, first, last }) =>
-          stream === batch.stream &&
+          stream === placeName(batch.stream) &&
           mode === batch.mode &&
           (mode === 'again' || batch.ids.some((id) => !isBefore(id, first) && !isBefore(last, id))),
       )
@@ -90,21 +104,22 @@ export class Runs {
 
   /** One of these records ended a process: each runs by itself, but those that are known to. */
   async #runAlone(batch: EventBatch): Promise<BatchOutcome> {
-    const { gate, program, running, order } = this.#options
+    const { gate, program, running } = this.#options
     const whole: BatchOutcome = { failures: new Map(batch.unreadable), effects: [], together: [], results: [] }
     const together: Command[] = []
     const leave = await gate.enter(true)
     try {
       for (const [i, record] of batch.records.entries()) {
         if (whole.failures.has(i)) continue
-        const alone = batch.field(i)
-        const culprit = order.culprits.find(({ field }) => field === alone)
+        const alone = placeName(batch.field(i))
+        const culprit = this.#culprits.find(({ field }) => field === alone)
         if (culprit !== undefined) {
           whole.failures.set(i, culprit.failure)
           continue
         }
         this.#note(batch, alone)
         const one = await program.run([record])
+        await turn()
         const failure = one.failures.get(0)
         if (failure !== undefined) whole.failures.set(i, failure)
         whole.effects[i] = one.effects[0]
@@ -117,6 +132,11 @@ export class Runs {
     }
     return { ...whole, together }
   }
+}
+
+/** What functions leave behind that ends the process at once, such as a rejected promise, does so while they are noted. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
 }
 
 function readable({ records, unreadable }: EventBatch): number[] {
@@ -142,7 +162,9 @@ function placed(outcome: BatchOutcome, { unreadable }: EventBatch, places: reado
 
 function suspectsOf(batch: EventBatch): Suspects {
   const { stream, mode, ids } = batch
-  return { stream, mode, first: ids[0] ?? '', last: ids.at(-1) ?? '' }
+  // Events that are tried again come in no order.
+  const [first = '', last = ''] = mode === 'new' ? [ids[0], ids.at(-1)] : []
+  return { stream: placeName(stream), mode, first, last }
 }
 
 function isBefore(a: string, b: string): boolean {

@@ -50,6 +50,8 @@ export interface SeatOptions {
   readonly running: (running: Omit<Running, 'id'> | undefined) => void
   readonly answer?: (batch: EventBatch, i: number, outcome: BatchOutcome) => readonly Command[]
   readonly halt: (failure: Failure) => void
+  /** What became of records that were found to end their process is committed. */
+  readonly settled: (fields: readonly string[]) => void
   readonly trouble: (what: string, error: unknown) => void
 }
 
@@ -431,6 +433,8 @@ export class Seat {
     for (;;) {
       try {
         await this.#committer.commit(batch, outcome)
+        const settled = this.#runs.settle(batch)
+        if (settled.length > 0) this.#options.settled(settled)
         return
       } catch (error) {
         if (error instanceof FencedError) return this.#fail(error)
