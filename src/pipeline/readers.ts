@@ -174,6 +174,10 @@ export class Readers {
     checkString('keyEvents', pattern, 'the pattern to be a string')
     checkOptions('keyEvents', options, ['events', 'types', 'db', 'source', 'rescan', 'includeOwn'])
     const { events, types, db, source = 'auto', rescan = false, includeOwn = false } = options
+    for (const [name, value] of Object.entries({ events, types })) {
+      const isList = Array.isArray(value) && value.length > 0
+      if (value !== undefined && !isList) refuse('keyEvents', `${name} to be a list with at least one name`, value)
+    }
     for (const event of events ?? []) {
       if (!keyEventNames.has(event)) refuse('keyEvents', `events among ${[...keyEventNames].join(', ')}`, event)
     }

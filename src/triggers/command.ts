@@ -1,4 +1,5 @@
 // Commands: functions that any client of the server can call.
+import { checkFunction } from '../pipeline/options.ts'
 import { callSite } from '../pipeline/site.ts'
 import type { StepProgram } from '../pipeline/program.ts'
 import type { LaunchRealm } from '../pipeline/run.ts'
@@ -8,6 +9,7 @@ import { itemsOf, textOf } from '../redis/replies.ts'
 import type { BlockingConnection, Deployment } from '../redis/deployment.ts'
 import { RegisteredTrigger } from './handle.ts'
 import type { TriggerClient } from './keys.ts'
+import { checkCommandOptions } from './options.ts'
 import type { Triggers } from './registry.ts'
 
 const defaultBatch = 32
@@ -32,7 +34,9 @@ export class CommandBuilder<A extends readonly string[], R> {
   readonly #realm: LaunchRealm | undefined
   readonly #site = callSite()
 
+  /** Throws PLAN_OPTION. */
   constructor(name: string, f: (...args: A) => R, triggers: Triggers, calls: Calls, realm?: LaunchRealm) {
+    checkFunction('command', f)
     this.#name = name
     this.#f = f
     this.#triggers = triggers
@@ -44,6 +48,7 @@ export class CommandBuilder<A extends readonly string[], R> {
   async register(
     options: Omit<RegisterOptions, 'name' | 'from' | 'retain' | 'onFailure'> = {},
   ): Promise<Command<A, Awaited<R>>> {
+    checkCommandOptions(options)
     const { place, stack } = this.#site
     const text = `command('${this.#name}')`
     const call: StepProgram = { name: 'command', options: null, functions: [0], text, place, stack }

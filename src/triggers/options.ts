@@ -20,9 +20,20 @@ export interface TriggerOptions {
 const nameRule = /^[\w.:-]{1,128}$/
 const mostSeats = 1024
 
-const known = [
-  ...['name', 'version', 'batch', 'maxWaitMs', 'ordered', 'concurrency', 'from', 'onFailure', 'retain', 'timeoutMs'],
-]
+const mostOfId = 2n ** 64n - 1n
+
+const ofCalls = ['version', 'batch', 'maxWaitMs', 'ordered', 'concurrency', 'timeoutMs']
+const known = ['name', ...ofCalls, 'from', 'onFailure', 'retain']
+
+/** Options of a command: its name is known, and whoever calls it is told what failed. Throws PLAN_OPTION. */
+export function checkCommandOptions(options: unknown): void {
+  checkOptions('register', options, ofCalls)
+}
+
+/** Throws PLAN_OPTION. */
+export function checkRegisterOptions(options: unknown): void {
+  checkOptions('register', options, known)
+}
 
 /** Throws PLAN_OPTION. */
 export function checkRegister(
@@ -30,7 +41,7 @@ export function checkRegister(
   options: RegisterOptions,
   timeoutMs: number,
 ): { readonly name: string; readonly version: number; readonly trigger: TriggerOptions } {
-  checkOptions('register', options, known)
+  checkRegisterOptions(options)
   const { name, version = 0, batch = 100, maxWaitMs = 0, ordered = true, concurrency = 1, from = 'start' } = options
   const { onFailure = {}, retain = 'all' } = options
   checkName(name)
@@ -42,7 +53,8 @@ export function checkRegister(
   if (concurrency > mostSeats) refuse('register', `concurrency to be at most ${mostSeats}`, concurrency)
   if (typeof ordered !== 'boolean') refuse('register', 'ordered to be true or false', ordered)
   checkString('register', from, `from to be 'start', 'new' or the id of an entry`)
-  if (!/^(start|new|\d{1,20}(-\d{1,20})?)$/.test(from)) {
+  const isId = /^\d{1,20}(-\d{1,20})?$/.test(from) && from.split('-').every((part) => BigInt(part) <= mostOfId)
+  if (from !== 'start' && from !== 'new' && !isId) {
     refuse('register', `from to be 'start', 'new' or the id of an entry`, from)
   }
   checkOneOf('register', 'retain', retain, ['all', 'processed'])

@@ -8,7 +8,7 @@ import { realmFields } from '../engine/realm.ts'
 import { PlanError, TriggerError } from '../errors.ts'
 import { refuse } from '../pipeline/options.ts'
 import type { KeyEventsOptions, ScheduleOptions } from '../pipeline/readers/events.ts'
-import { stagesOf, type Description } from '../pipeline/plan.ts'
+import { readersOf, stagesOf, type Description } from '../pipeline/plan.ts'
 import { encodeProgram, type StageProgram } from '../pipeline/program.ts'
 import type { LaunchRealm } from '../pipeline/run.ts'
 import type { RegisterOptions, Trigger, TriggerKind, TriggerStatus } from '../pipeline/trigger.ts'
@@ -16,7 +16,7 @@ import { itemsOf, numberOf, textMapOf, textOf } from '../redis/replies.ts'
 import { findStreams } from './host/streams.ts'
 import { RegisteredTrigger } from './handle.ts'
 import { groupOf, tapName, triggerKeys, type TriggerClient, type TriggerKeys } from './keys.ts'
-import { checkName, checkRegister, type TriggerOptions } from './options.ts'
+import { checkName, checkRegister, checkRegisterOptions, type TriggerOptions } from './options.ts'
 import type { SourceDescription } from './sources/source.ts'
 import { streamsOf } from './sources/stream.ts'
 
@@ -76,7 +76,13 @@ export class Triggers {
 
   /** Registers a pipeline: what `pipeline.register(options)` does. */
   async registerPipeline(description: Description, options: RegisterOptions, realm?: LaunchRealm): Promise<Trigger> {
+    checkRegisterOptions(options)
     const { name, options: given } = description.reader
+    const [, joined] = readersOf(description)
+    if (joined !== undefined) {
+      const shown = `one that is joined with ${joined.name}(...)`
+      throw new PlanError('PLAN_OPTION', `register: expected a pipeline of one reader; got ${shown}`)
+    }
     const { stages, functions, labels } = stagesOf(description)
     checkWindow(stages, options)
     checkSink(stages)
