@@ -148,7 +148,8 @@ export class BufferWriter<T> {
   }
 
   /**
-   * Packs one object. A value that does not fit leaves the file as it was before it: the writer can go on.
+   * Packs one object. A value that does not fit leaves the file as it was before it: the writer can go on. When the disk
+   * is full it cannot: the file is given up.
    * Errors: `BUFFER_VALUE`, `BUFFER_TOO_LARGE`, `BUFFER_FILE`, `BUFFER_CLOSED`.
    */
   append(value: T): void {

@@ -78,7 +78,9 @@ export class FileWriter {
         ? cause
         : new BufferError('BUFFER_FILE', `cannot write ${this.path}`, { cause })
     }
-    await syncDirectory(dirname(this.path))
+    await syncDirectory(dirname(this.path)).catch((cause: unknown) => {
+      throw new BufferError('BUFFER_FILE', `${this.path} is written, but may not outlive a loss of power`, { cause })
+    })
   }
 
   /** Leaves no trace; what was at `path` stays. Does nothing after `finish`. */
@@ -93,6 +95,8 @@ export class FileWriter {
   }
 
   #append(bytes: Uint8Array): void {
+    // The number of a closed descriptor may be that of another file by now.
+    if (!this.#open) throw new BufferError('BUFFER_FILE', `${this.temporary} was given up: a write to it has failed`)
     try {
       writeFully(this.fd, bytes, this.#at)
     } catch (cause) {

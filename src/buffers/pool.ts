@@ -1,6 +1,6 @@
 // A growing store of many small packed objects outside of the JavaScript heap: segments in files without a name, which
 // the system may page out, and objects addressed by position. Nothing moves and nothing is freed before close().
-import { closeSync, ftruncateSync, openSync, unlinkSync } from 'node:fs'
+import { closeSync, ftruncateSync, openSync, unlinkSync, writeSync } from 'node:fs'
 import { randomBytes } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -27,10 +27,27 @@ const DEFAULT_SEGMENT_BYTES = 2 ** 26
 const FEWEST_SEGMENT_BYTES = 4096
 /** Objects begin at multiples of this, so that packed bytes can be put anywhere. */
 const OBJECT_ALIGN = 8
+/** Room on the disk is taken in steps of this: a map of pages that the disk has no room for ends the process. */
+const RESERVE_BYTES = 2 ** 20
+
+/** What the system has to get back, whoever forgets to close the pool; -1 where there are no maps. */
+interface Backing {
+  fd: number
+}
 
 interface PoolSegment {
   readonly segment: Segment
+  readonly backing: Backing
   used: number
+  /** Bytes that the disk has room for. */
+  reserved: number
+}
+
+const forgotten = new FinalizationRegistry<Backing>(closeBacking)
+
+function closeBacking(backing: Backing): void {
+  if (backing.fd >= 0) closeSync(backing.fd)
+  backing.fd = -1
 }
 
 export class Pool {
@@ -107,7 +124,10 @@ export class Pool {
   /** Gives all memory back; every view throws `BUFFER_CLOSED` from now on. */
   close(): void {
     this.#closed = true
-    for (const { segment } of this.#segments) segment.close()
+    for (const { segment, backing } of this.#segments) {
+      segment.close()
+      closeBacking(backing)
+    }
   }
 
   [Symbol.dispose](): void {
@@ -130,6 +150,7 @@ export class Pool {
     const before = packer.end
     try {
       const at = pack()
+      this.#reserve(target, packer.end)
       target.segment.bytes.set(packer.pending(), packer.base)
       packer.flushed()
       target.used = packer.end
@@ -142,9 +163,25 @@ export class Pool {
     }
   }
 
+  /** Takes room on the disk up to `end`. Errors: `BUFFER_FILE` if it is full. */
+  #reserve(target: PoolSegment, end: number): void {
+    const { fd } = target.backing
+    while (fd >= 0 && target.reserved < end) {
+      const bytes = new Uint8Array(Math.min(RESERVE_BYTES, this.#bytes - target.reserved))
+      try {
+        target.reserved += writeSync(fd, bytes, 0, bytes.length, target.reserved)
+      } catch (cause) {
+        throw new BufferError('BUFFER_FILE', `the pool cannot grow in ${this.#dir}`, { cause })
+      }
+    }
+  }
+
   #grow(): PoolSegment {
-    const buffer = canMap ? namelessMap(this.#dir, this.#bytes) : new ArrayBuffer(this.#bytes)
-    const grown = { segment: new Segment(buffer, 'the pool', true), used: 0 }
+    const { buffer, fd } = canMap
+      ? namelessMap(this.#dir, this.#bytes)
+      : { buffer: new ArrayBuffer(this.#bytes), fd: -1 }
+    const grown = { segment: new Segment(buffer, 'the pool', true), backing: { fd }, used: 0, reserved: 0 }
+    forgotten.register(this, grown.backing)
     this.#segments.push(grown)
     this.#packer.restart()
     return grown
@@ -172,7 +209,7 @@ export function createPool(options: PoolOptions = {}): Pool {
 }
 
 /** Memory backed by a file that is gone from its directory at once, so that no crash leaves it behind. */
-function namelessMap(dir: string, bytes: number): ArrayBuffer {
+function namelessMap(dir: string, bytes: number): { readonly buffer: ArrayBuffer; readonly fd: number } {
   const path = join(dir, `gearmill-pool.${process.pid}.${randomBytes(4).toString('hex')}`)
   let fd: number
   try {
@@ -183,8 +220,9 @@ function namelessMap(dir: string, bytes: number): ArrayBuffer {
   try {
     unlinkSync(path)
     ftruncateSync(fd, bytes)
-    return mapFile(fd, 0, bytes, 'shared')
-  } finally {
+    return { buffer: mapFile(fd, 0, bytes, 'shared'), fd }
+  } catch (cause) {
     closeSync(fd)
+    throw cause instanceof BufferError ? cause : new BufferError('BUFFER_FILE', `cannot write ${path}`, { cause })
   }
 }

@@ -71,8 +71,12 @@ export class RowSorter {
     const rows = sorted(this.#rows, this.#count)
     if (this.#fd < 0) this.#fd = openNameless(this.#spillPath)
     const bytes = new Uint8Array(rows.buffer, rows.byteOffset, rows.byteLength)
-    for (let done = 0; done < bytes.length;) {
-      done += writeSync(this.#fd, bytes, done, bytes.length - done, this.#spilled + done)
+    try {
+      for (let done = 0; done < bytes.length;) {
+        done += writeSync(this.#fd, bytes, done, bytes.length - done, this.#spilled + done)
+      }
+    } catch (cause) {
+      throw new BufferError('BUFFER_FILE', `cannot sort rows beside ${this.#spillPath}`, { cause })
     }
     this.#runs.push({ from: this.#spilled, rows: this.#count })
     this.#spilled += bytes.length
