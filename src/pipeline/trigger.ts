@@ -83,7 +83,10 @@ export interface DeadLetter {
   /** The stream it came from. */
   readonly key: string
   readonly error: TriggerError
-  /** Name and value of each field of the entry; undefined where only commands are left to do. */
+  /**
+   * Name and value of each field of the entry; of a key event its properties, the change as one text. Undefined where only
+   * commands are left to do.
+   */
   readonly entry: readonly (readonly [field: string, value: string])[] | undefined
   /** The commands that were not applied, of an event whose function succeeded. */
   readonly commands: readonly (readonly string[])[] | undefined

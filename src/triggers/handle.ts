@@ -7,6 +7,7 @@ import type { Reply } from '../redis/deployment.ts'
 import { itemsOf, numberOf, pairsOf, textMapOf, textOf } from '../redis/replies.ts'
 import { packPlain, unpackPlain, type KeptEvent } from './host/event-batch.ts'
 import { eventNameOf, groupOf, homeKeys, type HomeKeys, type TriggerClient } from './keys.ts'
+import type { KeptKeyEvent } from './sources/keys.ts'
 import { statusOf } from './status.ts'
 import { toldError } from './told.ts'
 
@@ -119,9 +120,10 @@ export class RegisteredTrigger implements Trigger {
   }
 
   async deadLetters(): Promise<DeadLetter[]> {
-    await this.#fields()
+    const fields = await this.#fields()
+    const entryOf = fields.get('kind') === 'keys' ? entryOfKey : entryOfStream
     const letters: DeadLetter[] = []
-    for await (const stored of this.#letters()) letters.push(letterOf(stored))
+    for await (const stored of this.#letters()) letters.push(letterOf(stored, entryOf))
     return letters.sort((a, b) => a.at - b.at)
   }
 
@@ -171,7 +173,7 @@ function outboxOf(field: string, letter: Buffer): Buffer {
   return packPlain([1, ...decodeLetter(letter).commands.flatMap((command) => [field, [...command]])])
 }
 
-function letterOf({ field, value }: StoredLetter): DeadLetter {
+function letterOf({ field, value }: StoredLetter, entryOf: (event: unknown) => DeadLetter['entry']): DeadLetter {
   const { id, stream } = eventNameOf(field)
   const [attempts = '', at = ''] = value.toString('latin1', 1, 40).split(' ')
   const base = { id, key: stream, attempts: Number(attempts), at: Number(at) }
@@ -188,7 +190,20 @@ function letterOf({ field, value }: StoredLetter): DeadLetter {
   return { ...base, error: toldError({ code, message, stack }), entry: entryOf(event), commands: undefined }
 }
 
-function entryOf(event: unknown): (readonly [string, string])[] | undefined {
+function entryOfKey(event: unknown): DeadLetter['entry'] {
+  const [key, name, type, db, at, change, , value] = event as KeptKeyEvent
+  return [
+    ['key', key],
+    ['event', name],
+    ['type', type],
+    ['db', String(db)],
+    ['at', String(at)],
+    ['change', change.join(' ')],
+    ...(typeof value === 'string' ? [['value', value] as const] : []),
+  ]
+}
+
+function entryOfStream(event: unknown): DeadLetter['entry'] {
   if (!Array.isArray(event)) return undefined
   return pairsOf(event as Reply[]).map(([name, value]) => [textOf(name), textOf(value)] as const)
 }

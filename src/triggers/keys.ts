@@ -29,20 +29,26 @@ export interface TriggerKeys {
 /** What the seats of taps are called; no trigger can be called so. */
 export const tapName = '@tap'
 
+/** A trigger's name within keys: what belongs to `a` is told from a trigger called `a:in`. */
+export function nameInKeys(name: string): string {
+  return name.replaceAll(':', '::')
+}
+
 export function triggerKeys(namespace: string): TriggerKeys {
   const lane = `${namespace}:{gm0}`
+  const trigger = (name: string): string => `${lane}:trigger:${nameInKeys(name)}`
   return {
     registry: `${lane}:triggers`,
     seats: `${lane}:triggers:seats`,
     live: `${lane}:triggers:live`,
     events: `${lane}:triggers:events`,
     prefix: `${lane}:trigger:`,
-    trigger: (name) => `${lane}:trigger:${name}`,
-    program: (name, revision) => `${lane}:trigger:${name}:p:${revision}`,
-    code: (name, hash) => `${lane}:trigger:${name}:c:${hash}`,
-    homes: (name) => `${lane}:trigger:${name}:homes`,
-    internal: (name) => `${lane}:trigger:${name}:in`,
-    marks: (name) => `${lane}:trigger:${name}:at`,
+    trigger,
+    program: (name, revision) => `${trigger(name)}:p:${revision}`,
+    code: (name, hash) => `${trigger(name)}:c:${hash}`,
+    homes: (name) => `${trigger(name)}:homes`,
+    internal: (name) => `${trigger(name)}:in`,
+    marks: (name) => `${trigger(name)}:at`,
     tapPositions: `${lane}:triggers:taps`,
   }
 }
@@ -71,7 +77,7 @@ export function homeTag(deployment: Deployment, stream: string): string {
 }
 
 export function homeKeys(namespace: string, name: string, tag: string): HomeKeys {
-  const home = `${namespace}:{${tag}}:trigger:${name}`
+  const home = `${namespace}:{${tag}}:trigger:${nameInKeys(name)}`
   return {
     tag,
     fences: `${home}:f`,
@@ -85,7 +91,7 @@ export function homeKeys(namespace: string, name: string, tag: string): HomeKeys
 
 /** Marker of an outbox in another slot than its home's. */
 export function outboxMarker(namespace: string, slot: number, name: string, outbox: string): string {
-  return `${namespace}:{${slotTag(slot)}}:trigger:${name}:m:${outbox}`
+  return `${namespace}:{${slotTag(slot)}}:trigger:${nameInKeys(name)}:m:${outbox}`
 }
 
 /** The consumer group of a trigger on the streams that it reads. */

@@ -6,6 +6,9 @@ import { timeOf } from './host/event-batch.ts'
 import { groupOf, type HomeKeys, type TriggerClient } from './keys.ts'
 import { toldError } from './told.ts'
 
+/** Nothing comes after it. */
+const latestId = `${2n ** 64n - 1n}-${2n ** 64n - 1n}`
+
 interface Waiting {
   readonly entries: number
   readonly ms: number
@@ -107,7 +110,7 @@ async function readStream(
   const last = facts.get('last-delivered-id') ?? '0-0'
   const [summary, next] = await Promise.all([
     pending > 0 ? deployment.command(stream, ['XPENDING', stream, group]) : null,
-    deployment.command(stream, ['XRANGE', stream, `(${last}`, '+', 'COUNT', 1]),
+    last === latestId ? null : deployment.command(stream, ['XRANGE', stream, `(${last}`, '+', 'COUNT', 1]),
   ])
   const undelivered = itemsOf(itemsOf(next)[0])[0]
   const lag = facts.get('lag') ?? ''

@@ -10,7 +10,7 @@ local function call(keys, args)
   if not name then
     return redis.error_reply('ERR TRIGGER_CALL the name of a command is missing')
   end
-  local trigger = lane .. ':trigger:' .. name
+  local trigger = lane .. ':trigger:' .. gearmill.in_keys(name)
   local facts = redis.call('HMGET', trigger, 'kind', 'state')
   if facts[1] ~= 'command' or facts[2] == 'removed' then
     return redis.error_reply('ERR TRIGGER_UNKNOWN there is no command ' .. name)

@@ -6,7 +6,7 @@ local function trigger_forget(keys, args)
   local names = redis.call('HKEYS', keys[1])
   local tapped = false
   for _, name in ipairs(names) do
-    tapped = tapped or redis.call('HGET', args[1] .. name, 'kind') == 'keys'
+    tapped = tapped or redis.call('HGET', args[1] .. gearmill.in_keys(name), 'kind') == 'keys'
   end
   if not tapped then
     for _, field in ipairs(redis.call('HKEYS', keys[2])) do

@@ -22,7 +22,7 @@ local function trigger_seats(keys, args)
   table.sort(names)
   local tapped = false
   for _, name in ipairs(names) do
-    local trigger = redis.call('HMGET', prefix .. name, 'seats', 'rev', 'state', 'kind')
+    local trigger = redis.call('HMGET', prefix .. gearmill.in_keys(name), 'seats', 'rev', 'state', 'kind')
     if trigger[1] then
       if trigger[4] == 'keys' and trigger[3] ~= 'removed' and not tapped then
         tapped = true

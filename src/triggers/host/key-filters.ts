@@ -2,6 +2,7 @@
 // of their bytes, before anything is made of them.
 import type { CommandView } from '../../redis/tap/command-view.ts'
 import type { TapFilter, TappedWrite } from '../../redis/tap/tap.ts'
+import { nameInKeys } from '../keys.ts'
 import { changesOf, type Change } from '../sources/changes.ts'
 import { matcherOf } from '../sources/glob.ts'
 import { endsKey, type KeptKeyEvent } from '../sources/keys.ts'
@@ -149,7 +150,7 @@ function kindOf(view: CommandView): number {
 
 /** Whether a key is state of that trigger: `<namespace>:{<tag>}:trigger:<name>:` and a letter, or that of an outbox and its name. */
 function belongs(key: string, name: string): boolean {
-  const state = `}:trigger:${name}:`
+  const state = `}:trigger:${nameInKeys(name)}:`
   const at = key.indexOf('}')
   return key.startsWith(state, at) && /^(?:[fnrdlo]$|[om]:)/.test(key.slice(at + state.length))
 }

@@ -7,6 +7,7 @@ import { isPattern } from '../../pipeline/readers/stream.ts'
 import type { EventSource, StreamsOf } from './source.ts'
 
 const replacement = '\uFFFD'
+const ordinary = { enumerable: true, writable: true, configurable: true }
 
 export function streamsOf(pattern: string): StreamsOf {
   return isPattern(pattern) ? { pattern } : { key: pattern }
@@ -44,8 +45,11 @@ function asBytes(
 function objectOf(fields: readonly Reply[], binary: boolean): Record<string, unknown> {
   const value: Record<string, unknown> = {}
   for (let i = 0; i + 1 < fields.length; i += 2) {
-    const name = fields[i]
-    value[typeof name === 'string' ? name : nameOf(name)] = partOf(fields[i + 1], binary)
+    const field = fields[i]
+    const name = typeof field === 'string' ? field : nameOf(field)
+    const part = partOf(fields[i + 1], binary)
+    if (name === '__proto__') Object.defineProperty(value, name, { value: part, ...ordinary })
+    else value[name] = part
   }
   return value
 }
