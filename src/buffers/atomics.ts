@@ -4,33 +4,30 @@ import { BufferError } from '../errors.ts'
 import type { Node } from './schema.ts'
 import { describe, describeValue } from './schema.ts'
 import type { Segment, Words } from './segment.ts'
-import { BigCodec, NumberCodec } from './values/numbers.ts'
+import { BigCodec, NumberCodec, setFloat32, setFloat64 } from './values/numbers.ts'
 import type { Codec } from './codec.ts'
 
 type SmallKind = 'i8' | 'u8' | 'i16' | 'u16' | 'i32' | 'u32'
 
 const smallSizes: Readonly<Record<string, number>> = { i8: 1, u8: 1, i16: 2, u16: 2, i32: 4, u32: 4 }
 
-const f32 = new Float32Array(1)
-const f32Bits = new Int32Array(f32.buffer)
-const f64 = new Float64Array(1)
-const f64Bits = new BigInt64Array(f64.buffer)
+const word = new DataView(new ArrayBuffer(8))
 
 function bitsOf32(value: number): number {
-  f32[0] = value
-  return f32Bits[0] as number
+  setFloat32(word, 0, value)
+  return word.getInt32(0, true)
 }
 function bitsOf64(value: number): bigint {
-  f64[0] = value
-  return f64Bits[0] as bigint
+  setFloat64(word, 0, value)
+  return word.getBigInt64(0, true)
 }
 function floatOf32(bits: number): number {
-  f32Bits[0] = bits
-  return f32[0] as number
+  word.setInt32(0, bits, true)
+  return word.getFloat32(0, true)
 }
 function floatOf64(bits: bigint): number {
-  f64Bits[0] = bits
-  return f64[0] as number
+  word.setBigInt64(0, bits, true)
+  return word.getFloat64(0, true)
 }
 
 function placeOf(segment: Segment, at: number, size: number): number {

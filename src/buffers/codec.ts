@@ -67,6 +67,8 @@ export abstract class InPlaceCodec extends FixedCodec {
 }
 
 export const POINTER_BYTES = 4
+/** What a value takes that has nothing in it: what a pointer leads to lies in the segment, not at its end. */
+export const LEAST_BYTES = 1
 
 /** A type whose values lie outside of their slots. */
 export abstract class PointerCodec implements Codec {
@@ -91,6 +93,12 @@ export abstract class PointerCodec implements Codec {
 
 export function alignUp(at: number, align: number): number {
   return (at + align - 1) & -align
+}
+
+/** Whether an object is but names and values: of no class, whichever realm it comes from. */
+export function isPlainObject(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === null || Object.getPrototypeOf(prototype) === null
 }
 
 /** A value that does not fit; every container that it passes through puts its own name before the path. */

@@ -2,15 +2,26 @@
 // arrays, maps as objects or pairs.
 import { BufferError } from '../errors.ts'
 
-/** `toJSON` of views. Errors: `BUFFER_VALUE` for an object that holds itself. */
-export function jsonOf(value: unknown, holders: ReadonlySet<unknown> = new Set()): unknown {
+/** Far below what the stack has room for, here and in JSON.stringify. */
+const DEEPEST = 1000
+
+/** `toJSON` of views. Errors: `BUFFER_VALUE` for an object that holds itself, or others more than 1,000 deep. */
+export function jsonOf(value: unknown, holders = new Set<unknown>()): unknown {
   if (typeof value === 'bigint') return String(value)
   if (typeof value !== 'object' || value === null || value instanceof Date) return value
   if (value instanceof Uint8Array) return Buffer.from(value.buffer, value.byteOffset, value.length).toString('base64')
   if (ArrayBuffer.isView(value)) return Array.from(value as unknown as Iterable<unknown>, (item) => jsonOf(item))
   if (holders.has(value)) throw new BufferError('BUFFER_VALUE', 'an object that holds itself has no form in JSON')
-  const inside = new Set(holders).add(value)
-  const inner = (item: unknown) => jsonOf(item, inside)
+  if (holders.size >= DEEPEST) {
+    throw new BufferError('BUFFER_VALUE', `an object that is nested deeper than ${DEEPEST} has no form in JSON`)
+  }
+  holders.add(value)
+  const json = containerJson(value, (item) => jsonOf(item, holders))
+  holders.delete(value)
+  return json
+}
+
+function containerJson(value: object, inner: (item: unknown) => unknown): unknown {
   if (Array.isArray(value) || value instanceof Set) return Array.from(value as Iterable<unknown>, inner)
   if (value instanceof Map) {
     const entries = [...(value as Map<unknown, unknown>)]

@@ -8,13 +8,15 @@ import { HIGH_SEED, LOW_SEED } from './hash.ts'
 import { Keying } from './keys.ts'
 import type { Segment } from './segment.ts'
 import { describe, describeValue, type Node } from './schema.ts'
-import { isFloat, NumberCodec, BigCodec } from './values/numbers.ts'
+import { isFloat, NumberCodec, BigCodec, setFloat32, setFloat64 } from './values/numbers.ts'
 import { textAt } from './values/text.ts'
 
 const SIGN = 0x80000000
 const BIG_SIGN = 2n ** 63n
 
 const floats = new DataView(new ArrayBuffer(8))
+/** Where the high word of 64 bits is in it. */
+const HIGH_AT = 4
 
 /** The bits of a number key: 32 or 64; undefined for keys that are hashed. */
 export function numberBits(node: Node): 32 | 64 | undefined {
@@ -81,12 +83,12 @@ export class KeyWords {
         return kind === 'u64' ? bits : BigInt.asIntN(64, bits ^ BIG_SIGN)
       }
       case 'f32':
-        floats.setUint32(0, high >= SIGN ? high - SIGN : ~high)
-        return floats.getFloat32(0)
+        floats.setUint32(0, high >= SIGN ? high - SIGN : ~high, true)
+        return floats.getFloat32(0, true)
       case 'f64':
-        floats.setUint32(0, high >= SIGN ? high - SIGN : ~high)
-        floats.setUint32(4, high >= SIGN ? low : ~low)
-        return floats.getFloat64(0)
+        floats.setUint32(HIGH_AT, high >= SIGN ? high - SIGN : ~high, true)
+        floats.setUint32(0, high >= SIGN ? low : ~low, true)
+        return floats.getFloat64(0, true)
       case 'i8':
       case 'i16':
       case 'i32':
@@ -132,13 +134,13 @@ export class KeyWords {
   /** Bits of positive floats are in order; those of negative ones in reverse. */
   #fillFloat(single: boolean, key: number): boolean {
     if (single) {
-      floats.setFloat32(0, key)
-      if (!Object.is(floats.getFloat32(0), key)) return false
-    } else floats.setFloat64(0, key)
-    const bits = floats.getUint32(0)
+      setFloat32(floats, 0, key)
+      if (!Object.is(floats.getFloat32(0, true), key)) return false
+    } else setFloat64(floats, 0, key)
+    const bits = floats.getUint32(single ? 0 : HIGH_AT, true)
     const negative = bits >= SIGN
     this.high = negative ? ~bits >>> 0 : bits + SIGN
-    if (!single) this.low = negative ? ~floats.getUint32(4) >>> 0 : floats.getUint32(4)
+    if (!single) this.low = negative ? ~floats.getUint32(0, true) >>> 0 : floats.getUint32(0, true)
     return true
   }
 }

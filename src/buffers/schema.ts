@@ -191,6 +191,6 @@ export function describeValue(value: unknown): string {
   if (typeof value === 'number' || typeof value === 'boolean') return String(value)
   if (typeof value !== 'object') return value === undefined ? 'undefined' : `a ${typeof value}`
   if (Array.isArray(value)) return `an array of ${value.length}`
-  const name = (Object.getPrototypeOf(value) as { constructor?: { name?: string } } | null)?.constructor?.name
-  return name === undefined || name === 'Object' ? 'an object' : `a ${name}`
+  const name = (Object.getPrototypeOf(value) as { constructor?: { name?: unknown } } | null)?.constructor?.name
+  return typeof name !== 'string' || name === 'Object' ? 'an object' : `a ${name}`
 }

@@ -1,7 +1,7 @@
 // Values of any type: a tag, then the value. What structured clone carries and a file can hold: undefined, null,
 // booleans, numbers, bigint of any size, strings, dates, bytes, typed arrays, arrays, plain objects, maps and sets,
 // shared or cyclic.
-import { PointerCodec, alignUp, misfit, within, type Codec } from '../codec.ts'
+import { PointerCodec, alignUp, isPlainObject, misfit, within, type Codec } from '../codec.ts'
 import type { Packer } from '../packer.ts'
 import { decodeAt, type Decoder } from '../decoder.ts'
 import { schemaOf, type Node, type Schema } from '../schema.ts'
@@ -9,6 +9,7 @@ import type { Segment } from '../segment.ts'
 import { BytesCodec } from './bytes.ts'
 import { countItems, firstItem, placeItems } from './list.ts'
 import { dtypeOf, NdarrayCodec } from './ndarray.ts'
+import { setFloat64 } from './numbers.ts'
 import { SetView } from './set.ts'
 import { DictView } from './dict.ts'
 import { StructView } from './struct-view.ts'
@@ -83,8 +84,7 @@ export class AnyCodec extends PointerCodec {
       return this.#putItems(packer, tags.map, value, [...(value as Map<unknown, unknown>)].flat(1))
     }
     const object = StructView.isView(value) ? (StructView.plain(value) as object) : value
-    const prototype: unknown = Object.getPrototypeOf(object)
-    if (prototype !== null && prototype !== Object.prototype) misfit(this.node, value, 'a plain object')
+    if (!isPlainObject(object)) misfit(this.node, value, 'a plain object')
     const entries = Object.entries(object)
     return this.#putItems(packer, tags.object, value, entries.flat(1), entries)
   }
@@ -229,7 +229,7 @@ function putNumber(packer: Packer, value: number): number {
   const start = at - packer.base
   packer.view.setUint8(start, small ? tags.int32 : tags.float)
   if (small) packer.view.setInt32(start + 1, value, true)
-  else packer.view.setFloat64(start + 1, value, true)
+  else setFloat64(packer.view, start + 1, value)
   return at
 }
 

@@ -1,9 +1,9 @@
 // Dicts: keys in the order of insertion, a table of their sorted hashes where there are more than a few, and values.
-import { PointerCodec, alignUp, misfit, within, type Codec } from '../codec.ts'
+import { PointerCodec, alignUp, isPlainObject, misfit, within, type Codec } from '../codec.ts'
 import type { Packer } from '../packer.ts'
 import type { Decoder } from '../decoder.ts'
 import { Keying, checkKeyNode, findKey, tableBytes, writeTable } from '../keys.ts'
-import { nodeIn, schemaOf, type Node, type Schema } from '../schema.ts'
+import { describeValue, nodeIn, schemaOf, type Node, type Schema } from '../schema.ts'
 import type { Segment } from '../segment.ts'
 import { countItems, firstItem, placeItems } from './list.ts'
 import { hashesOf } from './set.ts'
@@ -52,7 +52,7 @@ export class DictCodec extends PointerCodec {
         this.#key.write(packer, places.keys + index * this.#key.size, key)
         this.#value.write(packer, places.values + index * this.#value.size, held)
       } catch (error) {
-        throw within(error, `[${String(key)}]`)
+        throw within(error, `[${typeof key === 'string' ? key : describeValue(key)}]`)
       }
     })
     writeTable(packer, places.table, hashesOf(this.#keying, keys))
@@ -61,7 +61,7 @@ export class DictCodec extends PointerCodec {
 
   #entries(value: unknown): readonly (readonly [unknown, unknown])[] {
     if (value instanceof Map || value instanceof DictView) return [...(value as Iterable<[unknown, unknown]>)]
-    const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
+    const isObject = typeof value === 'object' && value !== null && isPlainObject(value)
     return isObject && this.#key.node.kind === 'str' ? Object.entries(value) : misfit(this.node, value, 'a Map')
   }
 

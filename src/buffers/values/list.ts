@@ -1,6 +1,6 @@
 // Lists and tuples. A list is a u32 count and the slots of its items; a tuple the slots of its members. Views of
 // lists are arrays: short ones are decoded when they are touched, longer ones item by item.
-import { PointerCodec, alignUp, misfit, within, type Codec } from '../codec.ts'
+import { LEAST_BYTES, PointerCodec, alignUp, misfit, within, type Codec } from '../codec.ts'
 import type { Packer } from '../packer.ts'
 import type { Decoder } from '../decoder.ts'
 import { nodeIn, schemaOf, type Node, type Schema } from '../schema.ts'
@@ -118,7 +118,7 @@ export class TupleCodec extends PointerCodec {
     }
     const known = packer.find(this, value)
     if (known !== undefined) return known
-    const at = packer.place(this.#bytes, this.#align)
+    const at = packer.place(Math.max(this.#bytes, LEAST_BYTES), this.#align)
     packer.remember(this, value, at)
     this.#items.forEach((item, index) => {
       try {

@@ -41,12 +41,19 @@ export const ndarray: Schema<NdArray> & (<D extends Dtype>(dtype: D) => Schema<N
 )
 
 const MOST_DIMENSIONS = 32
+const MOST_ELEMENTS = 2 ** 32 - 1
 /** Bytes before the shape: element type, number of dimensions, two unused, number of elements. */
 const HEAD = 8
 
 /** The element type of a typed array; undefined for what is none (DataView, Float16Array). */
 export function dtypeOf(data: unknown): Dtype | undefined {
   return dtypes.find((dtype) => data instanceof constructors[dtype])
+}
+
+function isShape(value: unknown): value is readonly number[] {
+  if (!Array.isArray(value) || value.length > MOST_DIMENSIONS) return false
+  const extents: readonly unknown[] = [...(value as readonly unknown[])]
+  return extents.every((extent) => Number.isInteger(extent) && (extent as number) >= 0 && (extent as number) <= MOST_ELEMENTS) // prettier-ignore
 }
 
 export class NdarrayCodec extends PointerCodec {
@@ -82,8 +89,8 @@ export class NdarrayCodec extends PointerCodec {
       const expected = this.node.dtype === undefined ? 'a typed array' : constructors[this.node.dtype].name
       return misfit(this.node, value, `{ shape, data } with ${expected}`)
     }
-    const shape = given?.shape ?? [data.length]
-    if (!Array.isArray(shape) || shape.length > MOST_DIMENSIONS || shape.reduce((a, b) => a * b, 1) !== data.length) {
+    const shape: unknown = given?.shape ?? [data.length]
+    if (!isShape(shape) || shape.reduce((a, b) => a * b, 1) !== data.length) {
       return misfit(this.node, value, `a shape whose product is ${data.length}`)
     }
     return { data, shape, dtype }

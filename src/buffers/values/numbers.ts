@@ -62,15 +62,32 @@ export const numberForms: Readonly<Record<NumberKind, NumberForm>> = {
     least: -Infinity,
     most: Infinity,
     get: (v, at) => v.getFloat32(at, true),
-    set: (v, at, n) => v.setFloat32(at, n, true),
+    set: setFloat32,
   },
   f64: {
     size: 8,
     least: -Infinity,
     most: Infinity,
     get: (v, at) => v.getFloat64(at, true),
-    set: (v, at, n) => v.setFloat64(at, n, true),
+    set: setFloat64,
   },
+}
+
+/** There are many NaN; one of them is stored, so that all are the same key. */
+const NAN_32 = 0x7fc00000
+const NAN_64_HIGH = 0x7ff80000
+
+export function setFloat32(view: DataView, at: number, value: number): void {
+  if (Number.isNaN(value)) view.setUint32(at, NAN_32, true)
+  else view.setFloat32(at, value, true)
+}
+
+export function setFloat64(view: DataView, at: number, value: number): void {
+  view.setFloat64(at, value, true)
+  if (Number.isNaN(value)) {
+    view.setUint32(at, 0, true)
+    view.setUint32(at + 4, NAN_64_HIGH, true)
+  }
 }
 
 export const bigBounds: Readonly<Record<BigKind, readonly [bigint, bigint]>> = {

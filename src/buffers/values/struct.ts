@@ -1,6 +1,6 @@
 // Structs: named attributes at fixed offsets, larger slots first, then a bitmap with one bit for every attribute that
 // may be absent and one for every attribute that may be null.
-import { PointerCodec, misfit, within, type Codec } from '../codec.ts'
+import { LEAST_BYTES, PointerCodec, misfit, within, type Codec } from '../codec.ts'
 import type { Packer } from '../packer.ts'
 import type { Decoder, FillingCodec } from '../decoder.ts'
 import { BufferError } from '../../errors.ts'
@@ -86,7 +86,7 @@ export class StructCodec extends PointerCodec implements FillingCodec {
     const known = packer.find(this, value)
     if (known !== undefined) return known
     const { bytes, align, places } = this.layout
-    const at = packer.place(bytes, align)
+    const at = packer.place(Math.max(bytes, LEAST_BYTES), align)
     packer.remember(this, value, at)
     let name = ''
     try {

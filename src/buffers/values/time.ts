@@ -40,19 +40,26 @@ export class ZonedDate extends Date {
   }
 }
 
+const isoDay = /^(?:\d{4}|[+-]\d{6})-\d\d-\d\d/
 const isoZone = /(?:(z)|([+-])(\d\d):?(\d\d))$/i
 
-/** The time and the offset of what a user gave for an instant. */
-function instant(value: unknown): { readonly ms: number; readonly offset: number } | undefined {
-  if (value instanceof Date) {
-    const zoned: unknown = value instanceof ZonedDate ? value.offset : NO_ZONE
-    return { ms: value.getTime(), offset: Number(zoned) }
-  }
+/** Whether a day is in the calendar: Date.parse takes February 30 for March 1. */
+function isInCalendar(day: string): boolean {
+  const ms = Date.parse(day)
+  return !Number.isNaN(ms) && new Date(ms).toISOString().startsWith(day)
+}
+
+/** The time of what a user gave for an instant, and the offset of its zone if it has one. */
+function instant(value: unknown): { readonly ms: number; readonly offset?: number } | undefined {
+  if (value instanceof ZonedDate) return { ms: value.getTime(), offset: value.offset }
+  if (value instanceof Date) return { ms: value.getTime() }
   if (typeof value !== 'string') return undefined
+  const [day] = isoDay.exec(value) ?? []
   const zone = isoZone.exec(value)
-  if (!zone || !value.includes('T')) return undefined
+  if (day === undefined || !zone || value[day.length] !== 'T') return undefined
+  const ms = isInCalendar(day) ? Date.parse(value) : NaN
   const minutes = Number(zone[3] ?? 0) * 60 + Number(zone[4] ?? 0)
-  return { ms: Date.parse(value), offset: zone[1] ? NO_ZONE : zone[2] === '-' ? -minutes : minutes }
+  return zone[1] ? { ms } : { ms, offset: zone[2] === '-' ? -minutes : minutes }
 }
 
 export class DateCodec extends InPlaceCodec {
@@ -62,7 +69,7 @@ export class DateCodec extends InPlaceCodec {
 
   /** Days since 1970-01-01. Errors: `BUFFER_VALUE`. */
   check(value: unknown): number {
-    const text = typeof value === 'string' && /^\d{4}-\d\d-\d\d$/.test(value)
+    const text = typeof value === 'string' && /^\d{4}-\d\d-\d\d$/.test(value) && isInCalendar(value)
     const ms = text ? Date.parse(value) : value instanceof Date ? value.getTime() : NaN
     const days = ms / DAY
     return Number.isInteger(days) ? days : misfit(this.node, value, 'a Date at midnight UTC')
@@ -87,12 +94,12 @@ export class DatetimeCodec extends InPlaceCodec {
   write(target: SlotTarget, slot: number, value: unknown): void {
     const { ms, offset } = instant(value) ?? misfit(this.node, value, 'a Date, or an ISO string with its offset')
     if (Number.isNaN(ms)) misfit(this.node, value, 'a valid Date')
-    if (offset !== NO_ZONE && !(Number.isInteger(offset) && Math.abs(offset) <= MOST_OFFSET)) {
+    if (offset !== undefined && !(Number.isInteger(offset) && Math.abs(offset) <= MOST_OFFSET)) {
       misfit(this.node, offset, `an offset of -${MOST_OFFSET} to ${MOST_OFFSET} minutes`)
     }
     const at = slot - target.base
     target.view.setBigInt64(at, BigInt(ms), true)
-    target.view.setInt16(at + 8, offset, true)
+    target.view.setInt16(at + 8, offset ?? NO_ZONE, true)
   }
 
   read(segment: Segment, slot: number): Date {
