@@ -1,17 +1,10 @@
 // What a source says: its imports, its exports, which of its functions is the kernel, what arguments that takes. And the same
 // source as the body of a function, line by line, which both the sandbox and V8 can run without a loader of modules.
-import {
-  parse,
-  parseExpressionAt,
-  type AnyNode,
-  type Expression,
-  type ImportDeclaration,
-  type Options,
-  type Program,
-} from 'acorn'
+import type { AnyNode, Expression, ImportDeclaration, Program } from 'acorn'
 import { childrenOf, isCallable, isClass, namesOf } from '../../code/syntax.ts'
 import { KernelError } from '../../errors.ts'
 import type { ParamType } from '../step.ts'
+import { parseExpression, parseProgram } from './parse.ts'
 import { stripTypes } from './strip.ts'
 
 export interface ModuleImport {
@@ -38,21 +31,20 @@ export interface SourceModule {
   readonly prints: boolean
 }
 
-const options: Options = {
-  ecmaVersion: 'latest',
-  sourceType: 'module',
-  allowHashBang: true,
-  locations: true,
-}
 const paramTypes = new Set<string>(['string', 'number', 'json', 'bytes'] satisfies ParamType[])
 const importsName = '$gearmill'
 const defaultName = '$default'
 
 /** Reads a kernel or a library. Throws KERNEL_SYNTAX. */
 export function readModule(name: string, source: string): SourceModule {
-  const parsed = parseSource(name, source)
-  if (parsed.kind === 'program') refuseModuleSyntax(name, parsed.program, false)
-  return new ModuleReader(name, parsed).read()
+  try {
+    const parsed = parseSource(name, source)
+    if (parsed.kind === 'program') refuseModuleSyntax(name, parsed.program, false)
+    return new ModuleReader(name, parsed).read()
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause
+    throw new KernelError('KERNEL_SYNTAX', 'the source is nested too deeply to be read', { kernel: name }, { cause })
+  }
 }
 
 type Parsed =
@@ -62,9 +54,12 @@ type Parsed =
 function parseSource(name: string, source: string): Parsed {
   const asJavaScript = parseText(source)
   if (!('error' in asJavaScript)) return asJavaScript
+  // The stack is full: no other form of the source is less deep.
+  if (asJavaScript.error instanceof RangeError) throw asJavaScript.error
   const stripped = stripEither(name, source)
   const asTypeScript = parseText(stripped)
   if (!('error' in asTypeScript)) return asTypeScript
+  if (asTypeScript.error instanceof RangeError) throw asTypeScript.error
   const { message, loc } = asTypeScript.error as SyntaxError & { readonly loc?: { readonly line: number } }
   const line = loc?.line
   throw new KernelError('KERNEL_SYNTAX', `${message.replace(/ \(\d+:\d+\)$/, '')} (line ${line ?? '?'})`, {
@@ -97,10 +92,10 @@ function stripEither(name: string, source: string): string {
 
 function parseText(text: string): Parsed | { readonly error: unknown } {
   try {
-    return { kind: 'program', text, program: parse(text, options) }
+    return { kind: 'program', text, program: parseProgram(text) }
   } catch (error) {
     try {
-      const expression = parseExpressionAt(text, 0, options)
+      const expression = parseExpression(text)
       const isAll = /^[\s;]*$/.test(text.slice(expression.end))
       if (isAll && isCallable(expression)) return { kind: 'expression', text, expression }
     } catch {
