@@ -9,7 +9,7 @@ import { residentBytes } from './realm-watch.ts'
 const mib = 1024 * 1024
 
 export interface ExecutorEvents {
-  ended(entry: string, outcome: TaskOutcome): void
+  ended(task: TaskMessage, outcome: TaskOutcome): void
   /** The process is gone; `death` says why, as far as that can be known. */
   died(task: TaskMessage | undefined, maxAttempts: number, death: Death): void
   log(level: (FromExecutor & { type: 'log' })['level'], text: string): void
@@ -131,8 +131,9 @@ export class ExecutorProcess {
     } else if (message.type === 'log') {
       this.#events.log(message.level, message.text)
     } else if (message.type === 'ended' && message.entry === this.task?.entry) {
+      const { task } = this
       this.task = undefined
-      this.#events.ended(message.entry, message.outcome)
+      this.#events.ended(task, message.outcome)
     }
   }
 

@@ -64,6 +64,7 @@ export class Supervisor {
   readonly #executors = new Set<ExecutorProcess>()
   /** Of executors that are closed while others go on. */
   readonly #leaving = new Set<Promise<void>>()
+  /** By lane and entry: streams of two servers number entries of one moment alike. */
   readonly #held = new Map<string, Held>()
   readonly #queue: Held[] = []
   readonly #waiters: (() => void)[] = []
@@ -118,7 +119,7 @@ export class Supervisor {
       arrived: (arrival) => this.#arrived(arrival),
       allowScripts: this.#options.setup.allowScripts,
       held: () => [...this.#held.values()].filter((held) => held.arrival.lane === lane).map((held) => held.arrival.id),
-      lost: (entries) => this.#lost(entries),
+      lost: (entries) => this.#lost(lane.tag, entries),
       describe: () => ({ executors, text }),
       trouble: (what, error) => logger.warn(`${what}: ${String(error)}`),
     })
@@ -170,8 +171,9 @@ export class Supervisor {
     // A worker that died with the task took no note of where; its death counts all the same.
     const state = { ...attempts, deaths: attempts.deaths + deliveries - 1 }
     const held: Held = { arrival, message, pool: poolOf(fields), attempts: state }
-    if (this.#held.get(arrival.id)) return
-    this.#held.set(arrival.id, held)
+    const key = keyOf(message.lane, message.entry)
+    if (this.#held.has(key)) return
+    this.#held.set(key, held)
     if (this.#stopping) return void this.#giveBack(held, 0)
     if (this.#ended.has(message.execution)) return void this.#drop(held)
     if (attempts.unable.includes(this.#options.worker)) return void this.#giveBack(held, unableDelayMs)
@@ -224,12 +226,12 @@ export class Supervisor {
     const own = { ...plain, worker, memoryMb, ...(withFault ? { fault } : {}) }
     let ready = false
     const executor = new ExecutorProcess(own, scratch, memoryMb, pool.key, {
-      ended: (entry, outcome) => {
+      ended: (task, outcome) => {
         // Nothing that is known: user code may have broken the process (its globals, say). The next task gets a sound one.
         if (outcome.kind === 'broken' && outcome.failure.code === 'EXECUTION_CRASHED') {
           this.#retire(executor)
         }
-        void this.#endedWith(entry, outcome)
+        void this.#endedWith(task, outcome)
       },
       died: (task, maxAttempts, death) => {
         this.#executors.delete(executor)
@@ -251,17 +253,21 @@ export class Supervisor {
     return executor
   }
 
+  #heldOf({ lane, entry }: TaskMessage): Held | undefined {
+    return this.#held.get(keyOf(lane, entry))
+  }
+
   // A task must not suffer for a process that did not come up.
   async #neverStarted(task: TaskMessage): Promise<void> {
-    const held = this.#held.get(task.entry)
+    const held = this.#heldOf(task)
     if (!held) return
     this.#startFailures += 1
     this.#options.logger.error(`an executor ended while it started (${this.#startFailures} in a row)`)
     await this.#giveBack(held, startRetryMs)
   }
 
-  async #endedWith(entry: string, outcome: TaskOutcome): Promise<void> {
-    const held = this.#held.get(entry)
+  async #endedWith(task: TaskMessage, outcome: TaskOutcome): Promise<void> {
+    const held = this.#heldOf(task)
     if (held && !held.over) {
       try {
         await this.#settle(held, outcome)
@@ -334,7 +340,7 @@ export class Supervisor {
   }
 
   async #executorDied(task: TaskMessage | undefined, maxAttempts: number, death: Death): Promise<void> {
-    const held = task && this.#held.get(task.entry)
+    const held = task && this.#heldOf(task)
     if (held && !held.over) {
       const verdict = judgeDeath(held.attempts, death, maxAttempts)
       const { again, state } = verdict
@@ -401,14 +407,14 @@ export class Supervisor {
   }
 
   #release(held: Held): void {
-    this.#held.delete(held.arrival.id)
+    this.#held.delete(keyOf(held.message.lane, held.message.entry))
     this.#wake()
   }
 
   /** Leases that another worker has now: what is queued is not run, what runs is told to stop (and refused if it commits). */
-  #lost(entries: readonly string[]): void {
+  #lost(lane: string, entries: readonly string[]): void {
     for (const entry of entries) {
-      const held = this.#held.get(entry)
+      const held = this.#held.get(keyOf(lane, entry))
       const queued = held ? this.#queue.indexOf(held) : -1
       if (held && queued >= 0) {
         this.#queue.splice(queued, 1)
@@ -469,6 +475,8 @@ export class Supervisor {
     removeTemporaryDirectory(this.#scratch)
   }
 }
+
+const keyOf = (lane: string, entry: string): string => `${lane} ${entry}`
 
 function placeOf({ message: { stage, task } }: Held): string {
   return `stage ${stage}, task ${task}`

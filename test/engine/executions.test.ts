@@ -36,6 +36,16 @@ describeTopologies('executions', (topology) => {
     expect((await mill.keys()).filter((key) => key.includes(':x:') || key.includes(':b:'))).toEqual([])
   })
 
+  it('runs executions that were submitted in the same moment, whose tasks have equal numbers in several lanes', async () => {
+    // A task that is taken for another one would wait for its lease to end.
+    const mill = await start({ executors: 1, leaseMs: 3_600_000 })
+    for (let round = 0; round < 40; round++) {
+      const submit = () => mill.submit([{ kind: 'numbers', tasks: 1, records: 1, partitions: 1 }])
+      const handles = await Promise.all(Array.from({ length: 4 }, submit))
+      for (const handle of handles) expect(await handle.ended()).toMatchObject({ state: 'done' })
+    }
+  })
+
   it('skips stages without tasks and ends an execution that has none', async () => {
     const mill = await start()
     const handle = await mill.submit([
