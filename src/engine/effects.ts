@@ -10,6 +10,8 @@ interface CommandShape {
   readonly firstKey: number
   readonly lastKey: number
   readonly step: number
+  /** Finds the keys that stand where other arguments say. */
+  readonly moving?: (command: Command) => Iterable<Argument | undefined>
 }
 
 // Unpacking arguments in the server's Lua fails at 8,000.
@@ -72,10 +74,44 @@ export class EffectCatalogue {
   }
 }
 
-function* keysOf(command: Command, { firstKey, lastKey, step }: CommandShape): Generator<string | Uint8Array> {
+function* keysOf(command: Command, { firstKey, lastKey, step, moving }: CommandShape): Generator<string | Uint8Array> {
   const last = lastKey < 0 ? command.length + lastKey : lastKey
   for (let i = firstKey; i > 0 && i <= last && i < command.length; i += step) yield keyText(command[i] as Argument)
+  for (const key of moving?.(command) ?? []) if (key !== undefined) yield keyText(key)
 }
+
+function wordOf(argument: Argument | undefined): string {
+  return argument instanceof Uint8Array ? Buffer.from(argument).toString() : String(argument)
+}
+
+/** Behind STORE, as in SORT and GEORADIUS; `skips`: words with so many arguments that are none themselves. */
+function storedAt(first: number, skips: ReadonlyMap<string, number>): CommandShape['moving'] {
+  return function* (command) {
+    for (let i = first; i < command.length; i++) {
+      const word = wordOf(command[i]).toLowerCase()
+      if (word === 'store' || word === 'storedist') yield command[++i]
+      else i += skips.get(word) ?? 0
+    }
+  }
+}
+
+/** As many keys as an argument says, as in ZUNIONSTORE. */
+function* counted(command: Command): Generator<Argument | undefined> {
+  const count = Number(wordOf(command[2]))
+  for (let i = 3; i < Math.min(3 + count, command.length); i++) yield command[i]
+}
+
+const sorted = new Map(Object.entries({ by: 1, get: 1, limit: 2 }))
+const movingKeys = new Map(
+  Object.entries({
+    sort: storedAt(2, sorted),
+    georadius: storedAt(5, new Map()),
+    georadiusbymember: storedAt(5, new Map()),
+    zunionstore: counted,
+    zinterstore: counted,
+    zdiffstore: counted,
+  }),
+)
 
 function keyText(key: Argument): string | Uint8Array {
   return typeof key === 'number' ? String(key) : key
@@ -96,8 +132,9 @@ function shapeOf(name: string, info: ReturnType<typeof itemsOf>): CommandShape {
       : `${name} is not limited to keys`
     return { ...none, refusal: why }
   }
-  // Commands with `movablekeys` and a fixed first key (SORT ... STORE) are judged by the fixed ones alone.
-  return { firstKey, lastKey: numberOf(info[4]), step: Math.max(1, numberOf(info[5])) }
+  const more = movingKeys.get(name.toLowerCase())
+  const shape = { firstKey, lastKey: numberOf(info[4]), step: Math.max(1, numberOf(info[5])) }
+  return more === undefined ? shape : { ...shape, moving: more }
 }
 
 function refusal(command: Command, why: string): RecordError {
