@@ -8,6 +8,7 @@ import { Packer } from './packer.ts'
 import { holdsKind, type Node } from './schema.ts'
 import type { Segment } from './segment.ts'
 import { TextProbe } from './text-probe.ts'
+import { NumberCodec } from './values/numbers.ts'
 
 /** Shorter sets and dicts are searched from end to end. */
 const LINEAR = 8
@@ -39,30 +40,34 @@ function canonicalBytes(codec: Codec, key: unknown): Uint8Array {
 export class Keying {
   readonly codec: Codec
   readonly #text: boolean
+  /** Whether one key can be written in several ways: `1` and `'+1'`, `5` and `5n`. */
+  readonly #manyForms: boolean
   readonly #probe = new TextProbe()
 
   constructor(codec: Codec) {
     this.codec = codec
-    this.#text = codec.node.kind === 'str'
+    const { kind } = codec.node
+    this.#text = kind === 'str'
+    this.#manyForms = kind === 'decimal' || kind === 'i64' || kind === 'u64'
   }
 
-  /** What stands for a key in a JavaScript Map: the same for keys that are the same. Errors: `BUFFER_VALUE`. */
-  identity(key: unknown): unknown {
-    if (typeof key === 'string') return `s${key}`
-    if (typeof key !== 'object' || key === null) return key
-    return `o${Buffer.from(canonicalBytes(this.codec, key)).toString('latin1')}`
+  /**
+   * What stands for a key in a JavaScript Map: the same for keys that are the same. Undefined for a value that is not of
+   * the type, so that no key can equal it.
+   */
+  identity(key: unknown): string | number | undefined {
+    if (this.#text) return typeof key === 'string' ? key : undefined
+    if (this.codec instanceof NumberCodec) return typeof key === 'number' ? key : undefined
+    return ofType(() => Buffer.from(canonicalBytes(this.codec, key)).toString('latin1'))
   }
 
   /** The hash of a key; undefined for a value that is not of the type, so that no key can equal it. */
   hash(key: unknown, seed: number): number | undefined {
     if (this.#text) return typeof key === 'string' ? this.#probe.hash(key, seed) : undefined
-    try {
+    return ofType(() => {
       const bytes = canonicalBytes(this.codec, key)
       return hashBytes(bytes, bytes.length, seed)
-    } catch (error) {
-      if (error instanceof MisfitError) return undefined
-      throw error
-    }
+    })
   }
 
   /** Whether the text at a position is `key`. */
@@ -79,15 +84,22 @@ export class Keying {
   /** Whether a stored key and one from outside are the same. */
   same(stored: unknown, key: unknown): boolean {
     if (stored === key) return true
-    if (typeof stored !== 'object' || stored === null) return Number.isNaN(stored) && Number.isNaN(key)
-    if (typeof key !== 'object' && !(this.codec instanceof FixedCodec)) return false
-    try {
-      const bytes = new Uint8Array(canonicalBytes(this.codec, key))
-      return Buffer.compare(bytes, canonicalBytes(this.codec, stored)) === 0
-    } catch (error) {
-      if (error instanceof MisfitError) return false
-      throw error
+    if (!this.#manyForms) {
+      if (typeof stored !== 'object' || stored === null) return Number.isNaN(stored) && Number.isNaN(key)
+      if (typeof key !== 'object' && !(this.codec instanceof FixedCodec)) return false
     }
+    const identity = this.identity(key)
+    return identity !== undefined && identity === this.identity(stored)
+  }
+}
+
+/** What is made of a key; undefined if the key is not of the type. */
+function ofType<T>(make: () => T): T | undefined {
+  try {
+    return make()
+  } catch (error) {
+    if (error instanceof MisfitError) return undefined
+    throw error
   }
 }
 

@@ -85,15 +85,22 @@ export class LayeredMap<K, V> implements Iterable<[K, V]> {
   set(key: K, value: V): this {
     this.#file.current()
     this.#words.fillOrThrow(key)
-    this.#updates.set(this.#keying.identity(key), { key, value: new PackedValue(this.#codec, value, this.path) })
+    const packed = new PackedValue(this.#codec, value, this.path)
+    this.#updates.set(this.#keying.identity(key), { key: this.#copyOf(key), value: packed })
     return this
   }
 
   /** Deletes a key; whether it was there. */
   delete(key: K): boolean {
     const was = this.has(key)
-    this.#updates.set(this.#keying.identity(key), { key, value: undefined })
+    const identity = this.#keying.identity(key)
+    if (identity !== undefined) this.#updates.set(identity, { key: this.#copyOf(key), value: undefined })
     return was
+  }
+
+  /** A key of its own: who gave it may fill it again with the next one. */
+  #copyOf(key: K): K {
+    return typeof key === 'object' ? (new PackedValue(this.#keying.codec, key, this.path).plain() as K) : key
   }
 
   *keys(): MapIterator<K> {
@@ -150,6 +157,7 @@ export class LayeredMap<K, V> implements Iterable<[K, V]> {
     if (this.#updates.size === 0 && this.#writing.size === 0) return undefined
     this.#file.current()
     const identity = this.#keying.identity(key)
+    if (identity === undefined) return undefined
     return this.#updates.get(identity) ?? this.#writing.get(identity)
   }
 

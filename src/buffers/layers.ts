@@ -11,7 +11,7 @@ import { tryLock } from '../native/mmap.ts'
 import type { Codec } from './codec.ts'
 import { decodeAt } from './decoder.ts'
 import { MAX_SEGMENT_BYTES } from './header.ts'
-import { Packer } from './packer.ts'
+import { Packer, SegmentFull } from './packer.ts'
 import { Segment } from './segment.ts'
 
 /** Milliseconds between two looks at a lock that someone else holds. */
@@ -96,6 +96,15 @@ function inodeAt(path: string): number | undefined {
   return statSync(path, { throwIfNoEntry: false })?.ino
 }
 
+function packOrThrow(packer: Packer, codec: Codec, value: unknown): number {
+  try {
+    return packer.pack(codec, value)
+  } catch (error) {
+    if (!(error instanceof SegmentFull)) throw error
+    throw new BufferError('BUFFER_TOO_LARGE', `a value does not fit into a segment of ${MAX_SEGMENT_BYTES} bytes`)
+  }
+}
+
 /** A value packed as it will be in the file: checked, and independent of the object that it was made from. */
 export class PackedValue {
   readonly #codec: Codec
@@ -106,7 +115,7 @@ export class PackedValue {
   constructor(codec: Codec, value: unknown, name: string) {
     const packer = new Packer(MAX_SEGMENT_BYTES, false)
     this.#codec = codec
-    this.#at = packer.pack(codec, value)
+    this.#at = packOrThrow(packer, codec, value)
     const bytes = new Uint8Array(packer.pending())
     this.#segment = new Segment(bytes.buffer, name)
   }

@@ -2,6 +2,8 @@
 // order-preserving form; everything else by a hash.
 import { BufferError } from '../errors.ts'
 import type { Codec } from './codec.ts'
+import { canShare } from './compile.ts'
+import { decodeSlot } from './decoder.ts'
 import { MisfitError } from './codec.ts'
 import type { KeyForm } from './directory.ts'
 import { HIGH_SEED, LOW_SEED } from './hash.ts'
@@ -46,10 +48,12 @@ export class KeyWords {
   readonly bits: 32 | 64
   readonly #codec: Codec
   readonly #keying: Keying
+  readonly #sharing: boolean
 
   constructor(codec: Codec, form: KeyForm, bits: 32 | 64) {
     this.#codec = codec
     this.#keying = new Keying(codec)
+    this.#sharing = canShare(codec.node)
     this.form = form
     this.bits = bits
     if (form === 'number' && numberBits(codec.node) !== bits) {
@@ -98,11 +102,11 @@ export class KeyWords {
     }
   }
 
-  /** The key stored `at` a position: of exact maps, behind the value. */
+  /** A plain copy of the key stored `at` a position: of exact maps, behind the value. */
   keyAt(segment: Segment, at: number): unknown {
     if (this.#codec.node.kind === 'str') return textAt(segment, at)
     segment.need(at, this.#codec.size)
-    return this.#codec.view(segment, at)
+    return decodeSlot(this.#codec, segment, at, this.#sharing)
   }
 
   /** Whether the key at a position of an exact map is `key`. */

@@ -129,9 +129,12 @@ export class MapWriter {
     }
     const packed = new PackedSegments(this.#writer)
     try {
-      // Rows of one key, or of several that share a hash: only the last of each key goes on.
+      // Rows of one key, or of several that share a hash: only the last of each key goes on. Approximate maps cannot
+      // tell these apart: all stay, the last in front, for it is the one that counts if the key was the same.
+      const approximate = this.#words.form === 'approximate'
       let group: Uint32Array[] = []
       const flush = () => {
+        if (approximate) group.reverse()
         for (const row of group) sink.add(row, 0)
         group = []
       }

@@ -125,8 +125,9 @@ export class BufferMap<K, V> implements Iterable<[K, V]> {
     return this.#find(key) >= 0
   }
 
-  /** Keys in the order of the rows: ascending for numbers, by hash for others. Errors: `BUFFER_FORMAT` if approximate. */
+  /** Plain copies of keys in the order of the rows: ascending for numbers, by hash for others. Errors: `BUFFER_FORMAT` if approximate. */
   *keys(): MapIterator<K> {
+    this.#file.check()
     this.#checkKeys()
     for (let row = 0; row < this.size; row++) {
       this.#load(row)
@@ -136,6 +137,7 @@ export class BufferMap<K, V> implements Iterable<[K, V]> {
 
   /** Plain copies of values, in the order of `keys`. */
   *values(): MapIterator<V> {
+    this.#file.check()
     for (let row = 0; row < this.size; row++) {
       this.#load(row)
       yield this.#plain() as V
@@ -143,6 +145,7 @@ export class BufferMap<K, V> implements Iterable<[K, V]> {
   }
 
   *entries(): MapIterator<[K, V]> {
+    this.#file.check()
     this.#checkKeys()
     for (let row = 0; row < this.size; row++) {
       this.#load(row)
@@ -158,10 +161,14 @@ export class BufferMap<K, V> implements Iterable<[K, V]> {
     for (const [key, value] of this) visit(value, key, this)
   }
 
-  /** For merging: every row with its words, its key where there is one, and its value. */
+  /**
+   * For merging: every row with its words, its key where there is one, and its value. The ones that count come last, as
+   * they came when the map was built.
+   */
   *rowsWithWords(): Generator<RowWithWords> {
-    for (let row = 0; row < this.size; row++) {
-      this.#load(row)
+    const backwards = this.approximate && !this.multi
+    for (let index = 0; index < this.size; index++) {
+      this.#load(backwards ? this.size - 1 - index : index)
       const { high, low } = this.#rows
       yield { high, low, key: this.approximate ? undefined : this.#key(), value: this.#plain() }
     }

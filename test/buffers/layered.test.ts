@@ -6,6 +6,8 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
   buildArray,
+  bytes,
+  decimal,
   list,
   openArray,
   openLayered,
@@ -86,6 +88,7 @@ describe('a layered array', () => {
     const array = openLayered(file, Movie, { segmentBytes: 4096 })
     expect(codeOf(() => array.set(0, { id: -1 } as never))).toBe('BUFFER_VALUE')
     expect(codeOf(() => array.set(1, movie(1)))).toBe('BUFFER_RANGE')
+    expect(codeOf(() => openLayered(path(), bytes).push(new Uint8Array(2 ** 30)))).toBe('BUFFER_TOO_LARGE')
     array.set(0, movie(0, 'kept'))
     array.push(movie(1, 'x'.repeat(5000)))
     await expect(array.rebuild()).rejects.toMatchObject({ code: 'BUFFER_TOO_LARGE' })
@@ -165,6 +168,26 @@ describe('a layered map', () => {
     map.set(['a', 2], movie(2))
     expect([...map.keys()]).toEqual([['a', 1], ['a', 2]]) // prettier-ignore
     expect([...map.values()].map(({ id }) => id)).toEqual([1, 2])
+  })
+
+  it('knows a key that was set in another way, and one that is none', async () => {
+    const map = openLayered(path(), decimal, u32)
+    map.set('1', 1).set('+1', 2)
+    expect([map.size, map.get('01'), map.get({} as never), map.has('x'), map.delete('x')]).toEqual([1, 2, undefined, false, false]) // prettier-ignore
+    await map.rebuild()
+    expect([map.size, map.get('+1'), map.pending, map.has({} as never)]).toEqual([1, 2, 0, false])
+    map.set('2', 2)
+    expect([map.get({} as never), map.delete({} as never), map.pending]).toEqual([undefined, false, 1])
+  })
+
+  it('keeps keys that their owner fills again', async () => {
+    const map = openLayered(path(), bytes, u32)
+    const key = Buffer.from('one')
+    map.set(key, 1)
+    key.write('two')
+    map.set(key, 2)
+    await map.rebuild()
+    expect([map.size, map.get(Buffer.from('one')), map.get(Buffer.from('two'))]).toEqual([2, 1, 2])
   })
 
   it('loses no update of processes that rebuild at the same time', async () => {

@@ -5,8 +5,11 @@ import { describe, expect, it } from 'vitest'
 import {
   any,
   bool,
+  buildArray,
   buildMap,
+  bytes,
   date,
+  decimal,
   f32,
   f64,
   i16,
@@ -15,8 +18,10 @@ import {
   i8,
   list,
   mergeMaps,
+  openArray,
   openMap,
   optional,
+  set,
   str,
   struct,
   tuple,
@@ -164,6 +169,23 @@ describe('approximate maps', () => {
     expect(map.get(5 as never)).toBeUndefined()
     map.close()
   })
+
+  it.each([
+    ['in the rows', u32, [1, 2, 3]],
+    ['elsewhere', str, ['one', 'two', 'three']],
+  ] as const)('find the last value of a key, %s, also when merged', async (_where, schema, [one, two, three]) => {
+    const [a, b, merged, again] = [path(), path(), path(), path()]
+    const value = schema as Schema<unknown>
+    await buildMap(a, str, value, [['x', one], ['y', one], ['x', two]], { approximate: true }) // prettier-ignore
+    await buildMap(b, str, value, [['y', three]], { approximate: true })
+    await mergeMaps(merged, [a, b])
+    await mergeMaps(again, [merged])
+    expect(openMap<string, unknown>(a).get('x')).toBe(two)
+    for (const file of [merged, again]) {
+      const map = openMap<string, unknown>(file)
+      expect([map.get('x'), map.get('y'), new Set(map.getAll('x'))]).toEqual([two, three, new Set([one, two])])
+    }
+  })
 })
 
 describe('values', () => {
@@ -207,6 +229,35 @@ describe('values', () => {
     expect(map.get(['a', new Date(86_400_000)])).toBe('second')
     expect(map.get(['b', new Date(0)])).toBeUndefined()
     expect(map.get('a' as never)).toBeUndefined()
+  })
+
+  it('have keys that may be written in several ways', async () => {
+    const [file, big] = [path(), path()]
+    await buildMap(file, decimal, u32, [['1', 1], ['+1', 2], ['01.50', 3]]) // prettier-ignore
+    const map = openMap(file, { key: decimal, value: u32 })
+    expect([map.size, map.get('1'), map.get('+1'), map.get('1.50'), map.get('1.5')]).toEqual([2, 2, 2, 3, undefined])
+    await buildArray(big, set(i64), [new Set([1n, 2n])])
+    expect(
+      openArray(big, set(i64))
+        .at(0)
+        .has(2 as never),
+    ).toBe(true)
+  })
+
+  it('have keys that outlive the map', async () => {
+    const [file, records] = [path(), path()]
+    await buildMap(file, bytes, u32, [[Buffer.from('a key'), 1]])
+    const map = openMap(file, { key: bytes, value: u32 })
+    const keys = [...map.keys()]
+    map.close()
+    expect(keys.map((key) => Buffer.from(key).toString())).toEqual(['a key'])
+    const Key = struct('Key', { a: u32, b: list(u32) })
+    await buildMap(records, Key, u32, [[{ a: 1, b: [2] }, 3]])
+    const recorded = openMap(records, { key: Key, value: u32 })
+    const entries = [...recorded]
+    recorded.close()
+    expect(entries).toEqual([[{ a: 1, b: [2] }, 3]])
+    expect(codeOf(() => [...recorded.values()])).toBe('BUFFER_CLOSED')
   })
 })
 
@@ -255,6 +306,8 @@ describe('building', () => {
     await buildMap(file, str, u32, [])
     const map = openMap(file, { key: str, value: u32 })
     expect([map.size, map.get('x'), [...map]]).toEqual([0, undefined, []])
+    map.close()
+    expect(codeOf(() => [...map])).toBe('BUFFER_CLOSED')
     expect(codeOf(() => openMap(file, { key: u32, value: u32 }))).toBe('BUFFER_SCHEMA')
   })
 })
