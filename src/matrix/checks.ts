@@ -1,6 +1,7 @@
 // Checks of what the user gives to matrices: expected what, got what, and in which call.
 import { inspect } from 'node:util'
 import { MatrixError } from '../errors.ts'
+import type { EvaluationOptions } from './work.ts'
 
 /** MATRIX_OPTION with the call, what was expected and what came. */
 export function refuse(call: string, expected: string, got: unknown): never {
@@ -21,8 +22,8 @@ export function checkCount(
   most = Number.MAX_SAFE_INTEGER,
 ): number {
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= least && value <= most) return value
-  const range = most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${most}`
-  return refuse(call, `${name} to be a whole number ${range}`, value)
+  const range = most === Number.MAX_SAFE_INTEGER ? ` of at least ${least}` : ` from ${least} to ${most}`
+  return refuse(call, `${name} to be a whole number${least === -Number.MAX_SAFE_INTEGER ? '' : range}`, value)
 }
 
 export function checkOneOf<T>(call: string, name: string, value: unknown, allowed: readonly T[]): T {
@@ -40,6 +41,28 @@ export function checkOptions(call: string, options: unknown, known: readonly str
   for (const name of Object.keys(options)) {
     if (!known.includes(name)) refuse(call, `options among ${known.join(', ')}`, options)
   }
+}
+
+const counts = ['timeoutMs', 'maxAttempts', 'memoryMb', 'delayMs'] as const
+
+/** Options of an evaluation. */
+export function checkEvaluation(call: string, options: unknown): void {
+  checkOptions(call, options, ['signal', 'priority', ...counts])
+  const given = options as EvaluationOptions
+  for (const name of counts) if (given[name] !== undefined) checkCount(call, name, given[name])
+  const { priority, signal } = given
+  if (priority !== undefined) checkCount(call, 'priority', priority, -Number.MAX_SAFE_INTEGER)
+  if (signal !== undefined && !(signal instanceof AbortSignal)) refuse(call, 'signal to be an AbortSignal', signal)
+}
+
+export function checkPath(call: string, path: unknown): void {
+  if (typeof path !== 'string' || path === '' || path.includes('\0')) refuse(call, 'the path of a file', path)
+}
+
+/** What separates the numbers of a line must not be a part of one. */
+export function checkDelimiter(call: string, delimiter: unknown): void {
+  if (delimiter === undefined || (typeof delimiter === 'string' && /^[^\d\n\r"+\-.a-z]+$/i.test(delimiter))) return
+  refuse(call, 'delimiter to be a text that is no part of a number', delimiter)
 }
 
 /** The index, counted from the end where it is negative. Throws MATRIX_RANGE. */

@@ -27,6 +27,7 @@ export class Evaluator {
   readonly #options: EvaluatorOptions
   readonly #stores: Stores
   readonly #running = new Map<Node, Promise<void>>()
+  readonly #closedNodes = new WeakSet<Node>()
   readonly #leaving = new Set<Promise<void>>()
   #closed = false
 
@@ -59,16 +60,18 @@ export class Evaluator {
   /** Several at once: what they have in common is computed once. */
   async evaluateAll(nodes: readonly Node[], options: EvaluationOptions = {}): Promise<void> {
     if (this.#closed) throw closed('the mill of the matrix was closed')
-    const begun = nodes.flatMap((node) => this.#running.get(node) ?? [])
-    const missing = [...new Set(nodes)].filter((node) => node.stored === undefined && !this.#running.has(node))
-    if (missing.length > 0) {
-      const running = this.#compute(missing, options).finally(() =>
-        missing.forEach((node) => this.#running.delete(node)),
-      )
-      for (const node of missing) this.#running.set(node, running)
-      begun.push(running)
+    const missing = [...new Set(nodes)].filter((node) => node.stored === undefined && !this.#closedNodes.has(node))
+    const theirs = missing.filter((node) => this.#running.has(node))
+    const waiting = Promise.allSettled(theirs.flatMap((node) => this.#running.get(node) ?? []))
+    const ours = missing.filter((node) => !this.#running.has(node))
+    if (ours.length > 0) {
+      const running = this.#compute(ours, options).finally(() => ours.forEach((node) => this.#running.delete(node)))
+      for (const node of ours) this.#running.set(node, running)
+      await running
     }
-    await Promise.all(begun)
+    await waiting
+    // Somebody else's evaluation was aborted, or ran out of their time: not of ours.
+    if (theirs.some((node) => node.stored === undefined)) await this.evaluateAll(theirs, options)
   }
 
   plan(nodes: readonly Node[], newId: () => string, counted?: Node): Planned {
@@ -97,7 +100,16 @@ export class Evaluator {
     }
   }
 
+  /** Gives back the blocks of a node; those that are being made for it go when they are there. */
+  async release(node: Node): Promise<void> {
+    const { stored } = node
+    this.#closedNodes.add(node)
+    node.stored = undefined
+    if (stored !== undefined) await this.lifetimes.release(stored.id)
+  }
+
   #note(node: Node, stored: Stored): void {
+    if (this.#closedNodes.has(node)) return this.#later(this.lifetimes.release(stored.id))
     node.stored = stored
     // What it was made from need not be kept for it any more: a loop would drag all of its past along.
     node.operation = { kind: 'stored' }

@@ -10,12 +10,13 @@ export class Lifetimes {
   readonly #blocks: Blocks
   readonly #living = new Map<string, Stored>()
   readonly #removing = new Set<Promise<void>>()
+  #renewing: { readonly id: string; readonly done: Promise<unknown> } | undefined
   readonly #collected = new FinalizationRegistry<string>((id) => void this.release(id).catch(() => undefined))
   readonly #keeper: NodeJS.Timeout
 
   constructor(blocks: Blocks) {
     this.#blocks = blocks
-    this.#keeper = setInterval(() => void this.#keep().catch(() => undefined), temporaryMs / 3)
+    this.#keeper = setInterval(() => void this.renew(), temporaryMs / 3)
     this.#keeper.unref()
   }
 
@@ -29,10 +30,11 @@ export class Lifetimes {
     this.#collected.register(holder, id, holder)
   }
 
-  /** Somebody else takes care of it. */
-  forget(holder: object, { id }: Stored): void {
+  /** Somebody else takes care of it: when this is done, nothing here gives its blocks an end any more. */
+  async forget(holder: object, { id }: Stored): Promise<void> {
     this.#collected.unregister(holder)
     this.#living.delete(id)
+    if (this.#renewing?.id === id) await this.#renewing.done
   }
 
   /** Removes the blocks of what was begun and neither forgotten nor released. */
@@ -45,8 +47,14 @@ export class Lifetimes {
     await removing.finally(() => this.#removing.delete(removing))
   }
 
-  async #keep(): Promise<void> {
-    for (const stored of this.#living.values()) await this.#blocks.keep(stored, temporaryMs)
+  /** Moves the end of all that lives. One that cannot be reached now must not keep the others from it. */
+  async renew(): Promise<void> {
+    for (const stored of this.#living.values()) {
+      const done = this.#blocks.keep(stored, temporaryMs).catch(() => undefined)
+      this.#renewing = { id: stored.id, done }
+      await done
+    }
+    this.#renewing = undefined
   }
 
   async close(): Promise<void> {

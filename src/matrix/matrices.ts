@@ -5,7 +5,7 @@ import { kmeans, type Kmeans, type KmeansOptions } from './algorithms/kmeans.ts'
 import { pagerank, type PagerankOptions } from './algorithms/pagerank.ts'
 import { regression, type Regression, type RegressionOptions } from './algorithms/regression.ts'
 import { svd, type Svd, type SvdOptions } from './algorithms/svd.ts'
-import { checkCount, checkNumber, checkOneOf, checkOptions, refuse } from './checks.ts'
+import { checkCount, checkDelimiter, checkNumber, checkOneOf, checkOptions, checkPath, refuse } from './checks.ts'
 import { Evaluator, type EvaluatorOptions } from './evaluator.ts'
 import type { FloatType, Floats } from './files/band.ts'
 import { floats } from './files/band.ts'
@@ -104,8 +104,10 @@ export class Matrices {
 
   /** Reads an .npy, .csv, .tsv or .mtx file, block by block. Throws `MATRIX_FILE`. */
   async readFile(path: string, options: LayoutOptions & ReadFileOptions = {}): Promise<Matrix> {
-    const { delimiter, dtype } = options
+    checkPath('readFile', path)
     const asked = this.#layout('readFile', options, ['delimiter'])
+    const { delimiter, dtype } = options
+    checkDelimiter('readFile', delimiter)
     const file = await openMatrixFile(path, {
       ...(dtype === undefined ? {} : { dtype }),
       ...(delimiter === undefined ? {} : { delimiter }),
@@ -139,6 +141,7 @@ export class Matrices {
 
   /** The matrix that was saved as `name`. Throws `MATRIX_UNKNOWN`. */
   async load(name: string): Promise<Matrix> {
+    if (typeof name !== 'string' || name === '') refuse('load', 'a name', name)
     return new Matrix(this.#evaluator, storedNode(await this.#evaluator.names.find(name)), name)
   }
 
@@ -149,6 +152,7 @@ export class Matrices {
 
   /** Removes a saved matrix. Throws `MATRIX_UNKNOWN`. */
   async delete(name: string): Promise<void> {
+    if (typeof name !== 'string' || name === '') refuse('delete', 'a name', name)
     await (await this.load(name)).delete()
   }
 
@@ -240,7 +244,9 @@ function elementsOf(
   if (rows !== undefined) checkCount('from', 'rows', rows)
   if (cols !== undefined) checkCount('from', 'cols', cols)
   const isFlat = elements instanceof Float64Array || elements instanceof Float32Array
-  if (!isFlat && !Array.isArray(elements)) return refuse('from', 'an array', elements)
+  if (!isFlat && !Array.isArray(elements)) {
+    return refuse('from', 'an array of rows or numbers, a Float64Array or a Float32Array', elements)
+  }
   if (!isFlat && Array.isArray(elements[0]))
     return fromRows(elements as readonly (readonly number[])[], dtype, { rows, cols })
   const count = elements.length

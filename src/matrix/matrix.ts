@@ -1,7 +1,17 @@
 // A matrix as its user holds it: an expression that is computed when something is read from it, or by eval().
 import { callSite } from '../code/call-site.ts'
 import { MatrixError } from '../errors.ts'
-import { checkNumber, checkOneOf, checkOptions, endOf, placeOf, refuse } from './checks.ts'
+import {
+  checkDelimiter,
+  checkEvaluation,
+  checkNumber,
+  checkOneOf,
+  checkOptions,
+  checkPath,
+  endOf,
+  placeOf,
+  refuse,
+} from './checks.ts'
 import type { CellOperation } from './cells.ts'
 import type { Evaluator } from './evaluator.ts'
 import { explain, type MatrixPlan } from './explain.ts'
@@ -24,6 +34,7 @@ import {
 import { largestEigenvalue } from './spectral.ts'
 import type { Block } from './stored.ts'
 import { readAll, readBands, viewOfStored } from './transfer.ts'
+import { Turns } from './turns.ts'
 import type { EvaluationOptions } from './work.ts'
 
 /** Of a reduction: 0 folds the rows and leaves one row, 1 folds the columns and leaves one column. */
@@ -50,6 +61,8 @@ const norms = [1, 2, Infinity, 'inf', 'fro'] as const
 export class Matrix implements AsyncDisposable {
   readonly #evaluator: Evaluator
   readonly #node: Node
+  /** What changes cells, name or life of the matrix. */
+  readonly #turns = new Turns()
   #name: string | undefined
   #closed = false
 
@@ -62,6 +75,8 @@ export class Matrix implements AsyncDisposable {
 
   /** Computes several of one mill at once; `mill.matrix.eval` calls it. */
   static async evalAll(evaluator: Evaluator, matrices: readonly Matrix[], options: EvaluationOptions): Promise<void> {
+    if (!Array.isArray(matrices)) refuse('eval', 'an array of matrices', matrices)
+    checkEvaluation('eval', options)
     const nodes = matrices.map((matrix) => {
       if (!(matrix instanceof Matrix) || matrix.#evaluator !== evaluator) refuse('eval', 'matrices of the mill', matrix)
       return matrix.#open()
@@ -409,9 +424,10 @@ export class Matrix implements AsyncDisposable {
   /**
    * Computes the blocks now. They stay until the matrix is closed, and whatever is made from it reads them.
    *
-   * Throws `MATRIX_*`, `EXECUTION_*`, `CAPTURE_*`.
+   * Throws `MATRIX_*`, `EXECUTION_*`, `CAPTURE_*`; `MATRIX_CLOSED` where it is closed meanwhile.
    */
   async eval(options: EvaluationOptions = {}): Promise<this> {
+    checkEvaluation('eval', options)
     await this.#evaluator.evaluate(this.#open(), options)
     return this
   }
@@ -440,10 +456,12 @@ export class Matrix implements AsyncDisposable {
     const of = this.#open()
     const [r, c] = [placeOf('set', 'row', row, of.rows), placeOf('set', 'column', col, of.cols)]
     checkNumber('set', 'the value', value)
-    const stored = await this.#evaluator.evaluate(of)
-    await this.#evaluator.blocks.writeCell(stored, r, c, value)
-    const version = this.#name === undefined ? stored.version + 1 : await this.#evaluator.names.changed(stored.id)
-    of.stored = { ...stored, version }
+    await this.#turns.run(async () => {
+      const stored = await this.#evaluator.evaluate(of)
+      await this.#evaluator.blocks.writeCell(stored, r, c, value)
+      const version = this.#name === undefined ? stored.version + 1 : await this.#evaluator.names.changed(stored.id)
+      of.stored = { ...stored, version }
+    })
   }
 
   /** All elements, row by row, in one array. */
@@ -477,6 +495,11 @@ export class Matrix implements AsyncDisposable {
 
   /** Writes an .npy, .csv, .tsv or .mtx file, block by block. Throws `MATRIX_FILE`. */
   async writeFile(path: string, options: WriteFileOptions = {}): Promise<void> {
+    checkPath('writeFile', path)
+    checkOptions('writeFile', options, ['delimiter', 'format'])
+    checkDelimiter('writeFile', options.delimiter)
+    if (options.format !== undefined)
+      checkOneOf('writeFile', 'format', options.format, ['array', 'coordinate'] as const)
     await writeMatrixFile(path, this, this.bands(), options)
   }
 
@@ -484,27 +507,42 @@ export class Matrix implements AsyncDisposable {
   async save(name: string): Promise<this> {
     const of = this.#open()
     if (typeof name !== 'string' || name === '') refuse('save', 'a name', name)
-    if (this.#name === name) return this
-    if (this.#name !== undefined) {
-      // Each name has blocks of its own.
-      const copy = this.#make(slice(of, 0, of.rows, 0, of.cols))
-      await copy.save(name)
-      return this
-    }
-    const stored = await this.#evaluator.evaluate(of)
-    await this.#evaluator.names.save(name, stored)
-    this.#evaluator.lifetimes.forget(of, stored)
-    this.#name = name
+    await this.#turns.run(() => this.#save(of, name))
     return this
+  }
+
+  async #save(of: Node, name: string): Promise<void> {
+    const { names, lifetimes } = this.#evaluator
+    const stored = await this.#evaluator.evaluate(of)
+    if (this.#name !== undefined && this.#name !== name) {
+      // Each name has blocks of its own.
+      await this.#make(slice(of, 0, of.rows, 0, of.cols)).save(name)
+      return
+    }
+    // Another matrix may have got the name meanwhile, or nobody has it any more.
+    if (this.#name === name && (await names.isOf(name, stored.id))) return
+    const isOurs = this.#name === undefined
+    if (isOurs) await lifetimes.forget(of, stored)
+    try {
+      await names.save(name, stored)
+    } catch (error) {
+      if (isOurs) {
+        lifetimes.begin(stored)
+        lifetimes.bind(of, stored)
+      }
+      throw error
+    }
+    this.#name = name
   }
 
   /** Removes its blocks and, where it was saved, its name. The matrix cannot be used any more. */
   async delete(): Promise<void> {
-    if (this.#name !== undefined) {
+    await this.#turns.run(async () => {
+      if (this.#name === undefined) return
       await this.#evaluator.names.remove(this.#name, this.#node.stored?.id)
       this.#node.stored = undefined
       this.#name = undefined
-    }
+    })
     await this.close()
   }
 
@@ -514,10 +552,9 @@ export class Matrix implements AsyncDisposable {
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
-    const { stored } = this.#node
-    if (stored === undefined || this.#name !== undefined) return
-    this.#node.stored = undefined
-    await this.#evaluator.lifetimes.release(stored.id)
+    await this.#turns.run(async () => {
+      if (this.#name === undefined) await this.#evaluator.release(this.#node)
+    })
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -48,11 +48,13 @@ export class Names {
 
   /** Keeps the blocks for ever, under the name; the matrix that had it is removed. Throws `MATRIX_BLOCK_LOST`. */
   async save(name: string, stored: Stored): Promise<void> {
-    const { id, rows: height, cols: width, dtype, blockSize, stores } = stored
+    const { id, rows: height, cols: width, dtype, blockSize, stores, version } = stored
     const saved = Date.now()
     const description: Description = { id, rows: height, cols: width, dtype, blockSize, stores, saved }
     const text = JSON.stringify(description)
-    await this.#deployment.command(this.#moving, ['HSET', this.#moving, stored.id, text])
+    await this.#deployment.command(this.#moving, ['HSET', this.#moving, id, text])
+    // Of cells that were set before: executors may have kept the blocks as they were.
+    if (version > 0) await this.#deployment.command(this.#versions, ['HSET', this.#versions, id, version])
     const [rows, cols] = gridOf(stored)
     const kept = await this.#blocks.keep(stored, 0)
     if (kept < rows * cols) {
@@ -62,9 +64,7 @@ export class Names {
         `${rows * cols - kept} of ${rows * cols} blocks of '${name}' are not there`,
       )
     }
-    const before = textOf(
-      await this.#deployment.call('matrix_save', [this.#index, this.#moving], [name, stored.id, text]),
-    )
+    const before = textOf(await this.#deployment.call('matrix_save', [this.#index, this.#moving], [name, id, text]))
     if (before !== '') await this.#removeBlocks(storedOf(JSON.parse(before) as Description))
   }
 
@@ -74,6 +74,12 @@ export class Names {
     if (typeof text !== 'string') throw new MatrixError('MATRIX_UNKNOWN', `no matrix is saved as '${name}'`)
     const stored = storedOf(JSON.parse(text) as Description)
     return { ...stored, version: numberOf(await this.#deployment.command(versions, ['HGET', versions, stored.id])) }
+  }
+
+  /** Whether the name is that of the matrix with this id. */
+  async isOf(name: string, id: string): Promise<boolean> {
+    const text = await this.#deployment.command(this.#index, ['HGET', this.#index, name])
+    return typeof text === 'string' && storedOf(JSON.parse(text) as Description).id === id
   }
 
   /** Removes name and blocks: of the matrix with this id, or of whichever has the name. Returns whether there was one. */

@@ -87,7 +87,8 @@ export function matmul(a: Node, b: Node): Node {
 }
 
 export function transpose(input: Node): Node {
-  if (input.operation.kind === 'transpose') return input.operation.input
+  // A view again: the node itself belongs to another handle.
+  if (input.operation.kind === 'transpose') return slice(input.operation.input, 0, input.cols, 0, input.rows)
   return node(input.cols, input.rows, input, { kind: 'transpose', input })
 }
 

@@ -96,6 +96,32 @@ describe('a handle', () => {
   })
 })
 
+it('refuses arguments that are none, before anything is asked of a server', async () => {
+  const { matrix } = mill
+  const a = await matrix.from([[1, 2]])
+  const none = <T>(value: unknown): T => value as T
+  const refused = { code: 'MATRIX_OPTION' }
+  for (const options of [{ priority: 'x' }, { timeoutMs: -1 }, { signal: {} }, { sgnal: undefined }, null, 5]) {
+    await expect(a.add(1).eval(none(options))).rejects.toMatchObject(refused)
+    await expect(matrix.eval([a.add(1)], none(options))).rejects.toMatchObject(refused)
+  }
+  for (const matrices of [undefined, null, a]) await expect(matrix.eval(none(matrices))).rejects.toMatchObject(refused)
+  for (const name of [undefined, null, 5, {}, '']) {
+    await expect(matrix.load(none(name))).rejects.toMatchObject(refused)
+    await expect(matrix.delete(none(name))).rejects.toMatchObject(refused)
+  }
+  for (const path of [undefined, 5, '', 'a\0.csv', new URL('file:///a.csv')]) {
+    await expect(matrix.readFile(none(path))).rejects.toMatchObject(refused)
+    await expect(a.writeFile(none(path))).rejects.toMatchObject(refused)
+  }
+  const path = join(dir, 'refused.csv')
+  for (const options of [null, { delim: ';' }, { delimiter: '' }, { delimiter: '1' }, { delimiter: 5 }]) {
+    await expect(matrix.readFile(path, none(options))).rejects.toMatchObject(refused)
+    await expect(a.writeFile(path, none(options))).rejects.toMatchObject(refused)
+  }
+  await expect(a.writeFile(join(dir, 'm.mtx'), none({ format: 'sparse' }))).rejects.toMatchObject(refused)
+})
+
 it('has types that follow from how it is called', () => {
   expectTypeOf<Matrix['sum']>().toBeCallableWith()
   expectTypeOf((m: Matrix) => m.sum()).returns.toEqualTypeOf<Promise<number>>()
