@@ -10,6 +10,7 @@ import { MAX_SEGMENT_BYTES } from './header.ts'
 import { Packer, SegmentFull } from './packer.ts'
 import { schemaToJson } from './schema-json.ts'
 import { holdsKind, nodeIn, type Schema } from './schema.ts'
+import { StructView } from './values/struct-view.ts'
 
 export interface WriteOptions {
   /** Store equal strings, and objects that are the same object, once per segment (within one object they always are). Default false. */
@@ -156,8 +157,9 @@ export class BufferWriter<T> {
     this.#check()
     this.#writer.append((packer) => {
       const at = this.#codec.put(packer, value)
-      // Nothing can refer to it later, and a source that fills one object again and again is common.
-      if (!this.#recursive) packer.forgetValue(this.#codec, value)
+      // Nothing can refer to it later, and a source that fills one object again and again is common: scans do it with
+      // their view, whatever the schema.
+      if (!this.#recursive || StructView.isView(value)) packer.forgetValue(this.#codec, value)
       return at
     })
     this.#length++

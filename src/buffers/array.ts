@@ -125,6 +125,11 @@ export class BufferArray<T, V = View<T>> implements Iterable<V> {
     return atomicSwap(run.segment, slot.codec, at, expected, next)
   }
 
+  /** For layers: gives back what views on a superseded file do not need. */
+  retire(): void {
+    this.#file.retire()
+  }
+
   /** Compares all of the file with its checksums. Errors: `BUFFER_CHECKSUM`, `BUFFER_CLOSED`. */
   verify(): void {
     this.#file.verify()

@@ -18,6 +18,9 @@ export interface FileOptions {
   readonly preload?: 'none' | 'index' | 'all'
 }
 
+/** Segments that are mapped to let go of the file itself: each is a map of its own, of which a process has some 65,000. */
+const MOST_MAPPED_AT_ONCE = 64
+
 /** The largest directory read: schema and tables of a file of some hundred thousand segments. */
 const MOST_DIRECTORY_BYTES = 2 ** 26
 
@@ -127,6 +130,23 @@ export class BufferFile {
   /** Errors: `BUFFER_CLOSED`. */
   check(): void {
     if (this.#closed) throw new BufferError('BUFFER_CLOSED', `${this.path} was closed`)
+  }
+
+  /**
+   * Gives back the descriptor of a file that was superseded, now and not when it is collected: a process can follow
+   * thousands of files before that. All that was opened on it goes on.
+   */
+  retire(): void {
+    if (this.#closed || !this.superseded) return
+    const rows = this.directory.map?.rows ?? []
+    if (this.#segments.length + rows.length > MOST_MAPPED_AT_ONCE) return
+    try {
+      for (let index = 0; index < this.#segments.length; index++) this.segment(index)
+      for (let index = 0; index < rows.length; index++) this.rows(index)
+      closeHandle(this.#handle)
+    } catch {
+      // What cannot be mapped is told to those who ask for it.
+    }
   }
 
   close(): void {

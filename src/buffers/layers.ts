@@ -21,6 +21,8 @@ const LOCK_POLL_MS = 10
 interface Layer {
   readonly superseded: boolean
   readonly inode: number
+  /** Gives back what views on it do not need. */
+  retire(): void
   close(): void
 }
 
@@ -52,7 +54,10 @@ export class Follower<L extends Layer> {
    */
   #follow(): void {
     const inode = this.#closed ? undefined : inodeAt(this.path)
-    if (inode !== undefined && inode !== this.#layer?.inode) this.#layer = this.#open(this.path)
+    if (inode === undefined || inode === this.#layer?.inode) return
+    const old = this.#layer
+    this.#layer = this.#open(this.path)
+    old?.retire()
   }
 
   /**
@@ -73,12 +78,21 @@ export class Follower<L extends Layer> {
       await write(this.#layer)
       written = true
     } finally {
-      if (this.#pinned) {
-        this.#pinned = false
-        this.#follow()
-        settle(written)
+      try {
+        if (this.#pinned) this.#unpin(() => settle(written))
+      } finally {
+        release()
       }
-      release()
+    }
+  }
+
+  /** Follows what was written; updates are settled even if something else than a buffer is at the path by now. */
+  #unpin(settle: () => void): void {
+    this.#pinned = false
+    try {
+      this.#follow()
+    } finally {
+      settle()
     }
   }
 

@@ -174,6 +174,11 @@ export class BufferMap<K, V> implements Iterable<[K, V]> {
     }
   }
 
+  /** For layers: gives back what views on a superseded file do not need. */
+  retire(): void {
+    this.#file.retire()
+  }
+
   /** Compares all of the file with its checksums. Errors: `BUFFER_CHECKSUM`, `BUFFER_CLOSED`. */
   verify(): void {
     this.#file.verify()

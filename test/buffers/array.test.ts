@@ -19,11 +19,13 @@ import {
   openArray,
   openMap,
   optional,
+  ref,
   set,
   str,
   struct,
   tuple,
   u32,
+  type Schema,
 } from '../../src/buffers/index.ts'
 import { codeOf, temporaryFolder } from './folder.ts'
 
@@ -308,6 +310,14 @@ describe('views', () => {
     const things2 = path()
     await buildArray(things2, Things, [(await view()) as unknown as typeof Things.type])
     expect(openArray(things2, Things).get(0)).toEqual(things)
+    interface Linked {
+      value: number
+      next?: Linked
+    }
+    const linked: Schema<Linked> = struct('Linked', { value: u32, next: optional(ref((): Schema<Linked> => linked)) })
+    await buildArray(file, linked, [{ value: 1 }, { value: 2 }])
+    await buildArray(file, linked, openArray(file, linked).scan() as Iterable<Linked>, { intern: true })
+    expect([...openArray(file, linked)].map(({ value }) => value)).toEqual([1, 2])
     await buildArray(file, any, [array.at(4)])
     expect(openArray(file, any).get(0)).toEqual(movies[4])
   })

@@ -1,6 +1,16 @@
 import { execFile } from 'node:child_process'
-import { closeSync, existsSync, openSync, readdirSync, writeSync } from 'node:fs'
-import { dirname } from 'node:path'
+import {
+  closeSync,
+  existsSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -18,12 +28,22 @@ import {
   tuple,
   u32,
 } from '../../src/buffers/index.ts'
+import { tryLock } from '../../src/native/mmap.ts'
 import { codeOf, temporaryFolder } from './folder.ts'
 
 const path = temporaryFolder()
 const Movie = struct('Movie', { id: u32, title: str, tags: list(str), year: optional(u32) })
 type Movie = typeof Movie.type
 const movie = (id: number, title = `movie ${id}`): Movie => ({ id, title, tags: [`t${id % 3}`] })
+
+/** What an open descriptor of this process leads to; some are gone by the time they are looked at. */
+function linkOf(fd: string): string {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`)
+  } catch {
+    return ''
+  }
+}
 
 describe('a layered array', () => {
   it('reads through updates to the file, and rebuilds into a new one', async () => {
@@ -98,6 +118,40 @@ describe('a layered array', () => {
     await array.rebuild()
     expect(openArray(file).length).toBe(2)
     expect(readdirSync(dirname(file)).filter((name) => name.endsWith('.tmp'))).toEqual([])
+  })
+
+  it('lets others rebuild when something else has taken its place', async () => {
+    const file = path()
+    await buildArray(file, u32, Array.from({ length: 20_000 }, (_, index) => index)) // prettier-ignore
+    const array = openLayered(file, u32)
+    array.push(5)
+    const done = array.rebuild()
+    // It is in the middle: the file that it writes is gone, and what is at the path is no buffer.
+    for (const name of readdirSync(dirname(file))) {
+      const written = join(dirname(file), name)
+      if (written.startsWith(file) && name.endsWith('.tmp')) rmSync(written)
+    }
+    writeFileSync(`${file}.other`, 'no buffer')
+    renameSync(`${file}.other`, file)
+    await expect(done).rejects.toMatchObject({ code: 'BUFFER_FORMAT' })
+    expect(array.pending).toBe(1)
+    const release = tryLock(`${file}.lock`)
+    expect(release).toBeDefined()
+    release?.()
+  })
+
+  it.runIf(process.platform === 'linux')('holds one file open, however many it followed', async () => {
+    const file = path()
+    const [array, reader] = [openLayered(file, Movie), openLayered(file, Movie)]
+    const views = []
+    for (let id = 0; id < 20; id++) {
+      array.push(movie(id))
+      await array.rebuild()
+      views.push(reader.at(id))
+    }
+    const open = readdirSync('/proc/self/fd').filter((fd) => linkOf(fd).startsWith(file))
+    expect(open.length).toBe(2)
+    expect(views.map((view) => view.title)).toEqual(views.map((_, id) => `movie ${id}`))
   })
 
   it('follows a file that any writer puts in its place', async () => {
