@@ -265,6 +265,26 @@ describeTopologies('chains', (topology) => {
     await expect(mill.kernels.chain('never').abort()).rejects.toMatchObject({ code: 'KERNEL_CHAIN' })
   })
 
+  it('lets what waited when it was aborted wait on', async () => {
+    const mill = await start()
+    await store(mill, 'ask', "function ask() { return next('end', 'approved').when({ key: 'approval' }) }")
+    await store(mill, 'later', "function later() { return next('end', 'late').after('1h') }")
+    await store(mill, 'both', "function both() { return next('end', 'both').after(1).when({ key: 'approval' }) }")
+    await store(mill, 'end', 'function end(x) { return done(x) }')
+    const chains = await Promise.all(['ask', 'later', 'both'].map((name) => mill.kernels.start(name)))
+    const [ask, later, both] = chains as [Chain, Chain, Chain]
+    for (const chain of chains) {
+      await until(async () => (await chain.status()).state === 'waiting')
+      expect(await chain.abort()).toBe(true)
+      expect(await chain.resume()).toBe(1)
+      expect(await chain.status()).toMatchObject({ state: 'waiting', next: ['end'], steps: 1 })
+    }
+    await mill.redis.set('approval', 'yes')
+    expect([await ask.done(), await both.done()]).toEqual(['approved', 'both'])
+    expect(await later.status()).toMatchObject({ state: 'waiting', steps: 1 })
+    expect(await later.abort()).toBe(true)
+  })
+
   it('applies each write once where chains are aborted in the middle of steps and go on', async () => {
     const mill = await start()
     await store(mill, 'count', "function count(n, key) { return next('count', n + 1, key).do('INCR', key) }")

@@ -138,6 +138,18 @@ describe.each([
       expect(error).toMatchObject({ code: 'KERNEL_IMPORT', line: 2, message: expect.stringContaining("no export 'b'") })
     })
 
+    it('are refused where there are too many', async () => {
+      const names = Array.from({ length: 501 }, (_, i) => `lib${i}`)
+      for (const name of names) bench.stored.set(name, kernel(name, 'export const a = 1'))
+      const source = (count: number) =>
+        `${names
+          .slice(0, count)
+          .map((name) => `import '${name}'`)
+          .join('\n')}\nfunction f() { return done(1) }`
+      expect(await bench.value(kernel('f', source(500)))).toBe(1)
+      expect(await bench.failure(kernel('f', source(501)))).toMatchObject({ code: 'KERNEL_IMPORT', line: 501 })
+    })
+
     it('are refused in a circle', async () => {
       store('a', "import 'b'\nexport function a() {}")
       store('b', "import 'a'\nexport function b() {}")

@@ -6,13 +6,19 @@ import type { ChainLane } from '../keys.ts'
 import { readKernel, type StoredKernel } from '../store.ts'
 
 const mostKept = 500
+/**
+ * Imports that are looked up with every commit, and characters of the source of one: the server hashes them all each time. Others
+ * are read at each step.
+ */
+const mostImported = 32
+const longestImported = 16 * 1024
 
 export class Lookup {
   readonly #deployment: Deployment
   readonly #namespace: string
   /** By name and tag: the same source under two names is two kernels. */
   readonly #kept = new Map<string, StoredKernel>()
-  /** Names that imports asked for: they are looked up with every commit. Their tags, as last seen. */
+  /** Names that imports asked for last: they are looked up with every commit. Their tags, as last seen. */
   readonly #imported = new Map<string, string>()
   readonly #reading = new Map<string, Promise<StoredKernel | undefined>>()
 
@@ -70,10 +76,13 @@ export class Lookup {
 
   /** What an import of that name means. */
   async resolve(name: string): Promise<StoredKernel | undefined> {
-    const known = this.known(name, this.hasTags ? this.#imported.get(name) : undefined)
-    if (known !== undefined) return known
-    const kernel = await this.read(name)
-    this.#imported.set(name, kernel?.hash ?? '')
+    const tag = this.#imported.get(name)
+    const known = this.known(name, tag)
+    const kernel = known ?? (await this.read(name))
+    this.#imported.delete(name)
+    if (kernel === undefined || !this.hasTags || kernel.source.length > longestImported) return kernel
+    this.#imported.set(name, known === undefined ? kernel.hash : (tag as string))
+    dropOldest(this.#imported, mostImported)
     return kernel
   }
 
@@ -81,11 +90,13 @@ export class Lookup {
     const key = `${kernel.name} ${kernel.hash}`
     this.#kept.delete(key)
     this.#kept.set(key, kernel)
-    if (this.#kept.size > mostKept) {
-      for (const oldest of this.#kept.keys()) {
-        this.#kept.delete(oldest)
-        break
-      }
-    }
+    dropOldest(this.#kept, mostKept)
+  }
+}
+
+function dropOldest(map: Map<string, unknown>, most: number): void {
+  for (const oldest of map.keys()) {
+    if (map.size <= most) return
+    map.delete(oldest)
   }
 }

@@ -26,6 +26,8 @@ export interface Program {
 let lastId = 0
 const keptModules = 1000
 const keptPrograms = 500
+/** Sources that a kernel consists of, at most: each is asked for at each step. */
+const mostSources = 500
 
 /** Holds what was used last, up to a number. */
 class Recent<T> {
@@ -146,6 +148,7 @@ export class Programs {
       if (root.trusted && !found.trusted) fail('it is not trusted, and a trusted kernel imports it')
       let at = places.get(found.name)
       if (at === undefined) {
+        if (places.size >= mostSources) fail(`the kernel consists of more than ${mostSources} sources`)
         await this.#add(root, found, modules, places, here)
         at = modules.length - 1
         places.set(found.name, at)

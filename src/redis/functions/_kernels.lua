@@ -11,7 +11,7 @@
 -- Step, attempt, crashes, owner and phase are a fence: a commit names them, and whoever is late is refused.
 -- State: running -> done | failed; failed -> running by chain_resume. Branches of a failed chain that still run go on, those of
 -- one that was aborted (field 'aborted') do not.
--- k<strand>: the key that it waits for. l<strand>, m<strand>, c<strand>: branches that are left, highest step of theirs, and
+-- k<strand>: the key that it waits for. d<strand>: when what waited is due, while its chain is aborted. l<strand>, m<strand>, c<strand>: branches that are left, highest step of theirs, and
 -- how many there were; r<branch>: the last value of one.
 -- Of a lane: chains:q (list: strands that are ready), chains:bell (list: somebody look), chains:due (sorted set: strands by
 -- when they are due), chains:waits (the same, by when to look for their key again), chains:hosts (sorted set: hosts by the

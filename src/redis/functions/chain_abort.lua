@@ -1,5 +1,5 @@
 -- Ends a chain that runs or waits: what its strands still do is refused. A step that is decided (phase 'o') is applied, nothing
--- follows it.
+-- follows it. What waits for a time or a key waits on when the chain is resumed.
 -- Keys: lane. Args: id, error (JSON), reply, ms that it is kept.
 -- Returns 1; 0 where it has ended, -1 where there is no such chain. Work: the strands of a chain.
 local function chain_abort(keys, args)
@@ -16,9 +16,13 @@ local function chain_abort(keys, args)
       local step, attempt, _, owner, phase, payload = chain_parts(fields[i + 1])
       if owner ~= 'J' and phase ~= 'o' then
         redis.call('HSET', chain, fields[i], table.concat({ step, attempt, 0, 'F', phase, payload }, ' '))
-        redis.call('HDEL', chain, 'k' .. n)
-        redis.call('ZREM', lane .. ':chains:due', n .. '.' .. id)
-        redis.call('ZREM', lane .. ':chains:waits', n .. '.' .. id)
+        for _, aside in ipairs({ lane .. ':chains:due', lane .. ':chains:waits' }) do
+          local due = redis.call('ZSCORE', aside, n .. '.' .. id)
+          if due then
+            redis.call('HSET', chain, 'd' .. n, due)
+            redis.call('ZREM', aside, n .. '.' .. id)
+          end
+        end
       end
     end
   end

@@ -1,4 +1,4 @@
--- Lets a failed chain go on from the steps that failed.
+-- Lets a failed chain go on from the steps that failed; what waited when it was aborted waits on.
 -- Keys: lane. Args: id.
 -- Returns how many steps are tried again; -1 where there is no such chain, -2 where it is not failed. Work: the strands of a chain.
 local function chain_resume(keys, args)
@@ -23,7 +23,13 @@ local function chain_resume(keys, args)
         -- The markers of writes that were frozen name the attempt: they are tried anew.
         attempt = phase == 'o' and attempt + 1 or 0
         redis.call('HSET', chain, fields[i], table.concat({ step, attempt, 0, '-', phase, payload }, ' '))
-        chain_queue(lane, n .. '.' .. id)
+        local waits = redis.call('HMGET', chain, 'd' .. n, 'k' .. n)
+        if waits[1] then
+          redis.call('HDEL', chain, 'd' .. n)
+          redis.call('ZADD', lane .. (waits[2] and ':chains:waits' or ':chains:due'), waits[1], n .. '.' .. id)
+        else
+          chain_queue(lane, n .. '.' .. id)
+        end
         again = again + 1
       elseif aborted and phase == 'o' then
         -- Its writes are still being applied: then it goes on.
