@@ -1,18 +1,29 @@
 // What is stored of chains, as bytes: calls, last values, commits, traces.
-import { Packr } from 'msgpackr/pack'
+import { Packr, Unpackr } from 'msgpackr/pack'
 import { decodeNetstrings } from '../codec/netstrings.ts'
 import type { Argument } from '../redis/deployment.ts'
 import { packForServer, unpackFromServer, type Packable, type Unpacked } from './server-pack.ts'
 import type { Call, KernelCommand, LogLine, Value } from './step.ts'
 
-const packr = new Packr({ useRecords: false, moreTypes: false })
+// Of any number of keys.
+const packr = new Packr({ useRecords: false, moreTypes: false, variableMapSize: true })
+const asMaps = new Unpackr({ useRecords: false, moreTypes: false, mapsAsObjects: false })
 
 export function packValue(value: unknown): Buffer {
   return packr.pack(value)
 }
 
 export function unpackValue(bytes: Uint8Array): unknown {
-  return packr.unpack(bytes)
+  // MessagePack's reader gives such a key another name.
+  const isOdd = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes('__proto__')
+  return isOdd ? objectsOf(asMaps.unpack(bytes)) : packr.unpack(bytes)
+}
+
+/** Maps as objects, whatever their keys are called. */
+function objectsOf(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(objectsOf)
+  if (!(value instanceof Map)) return value
+  return Object.fromEntries([...(value as Map<string, unknown>)].map(([key, item]) => [key, objectsOf(item)]))
 }
 
 /** What the server calls a strand: its place in the chain, and the chain. */
@@ -96,7 +107,7 @@ export function decodeCall(payload: Buffer): DecodedCall {
   const kind = payload[0]
   const body = payload.subarray(1)
   if (kind === 0x56) {
-    const [name, args] = packr.unpack(body) as [string, Value[]]
+    const [name, args] = unpackValue(body) as [string, Value[]]
     return { name, args, raw: false }
   }
   const parts = decodeNetstrings(body)
@@ -106,7 +117,7 @@ export function decodeCall(payload: Buffer): DecodedCall {
   }
   const [join = Buffer.alloc(0), ...results] = parts
   const { name, args } = decodeCall(join)
-  return { name, args: [results.map((bytes) => packr.unpack(bytes) as Value), ...args], raw: false }
+  return { name, args: [results.map((bytes) => unpackValue(bytes) as Value), ...args], raw: false }
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
