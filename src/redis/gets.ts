@@ -15,7 +15,7 @@ interface Waiting {
   readonly reject: (reason: unknown) => void
 }
 
-const mostTogether = 1000
+const mostTogether = 1024
 
 export class JoinedGets {
   readonly #sender: GetSender

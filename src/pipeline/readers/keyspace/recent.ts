@@ -27,18 +27,19 @@ export class RecentKeys {
   /** How many keys have their bytes in #kept. */
   #newer = 0
   #column: Buffer | undefined
+  #view = new DataView(this.#kept.buffer)
   #columnStart = 0
 
   /** Whether key `i` of a column is new; it is not from then on. */
   add(keys: BulkColumn, i: number): boolean {
     const { bytes } = keys
+    if (bytes !== this.#column) this.#keep(bytes)
     const start = keys.starts[i] as number
     const length = keys.lengths[i] as number
-    const hash = hashOf(bytes, start, length)
+    const hash = hashOf(this.#view, this.#columnStart + start, length)
     const chain = hash & (chains - 1)
     const newest = this.#newest[chain] as number
     if (newest !== 0 && this.#isIn(newest, hash, bytes, start, length)) return false
-    if (bytes !== this.#column) this.#keep(bytes)
     const place = this.#next
     this.#next = (place + 1) & (remembered - 1)
     this.#newer++
@@ -88,13 +89,24 @@ export class RecentKeys {
     column.copy(this.#kept, this.#end)
     this.#columnStart = this.#end
     this.#column = column
+    if (this.#view.buffer !== this.#kept.buffer) this.#view = new DataView(this.#kept.buffer)
     this.#end = end
   }
 }
 
-/** FNV-1a, with its high bits mixed into the low ones that chains go by. */
-function hashOf(bytes: Buffer, start: number, length: number): number {
-  let hash = 0x811c9dc5
-  for (let i = start, end = start + length; i < end; i++) hash = Math.imul(hash ^ (bytes[i] as number), 0x01000193)
-  return hash ^ (hash >>> 15)
+/** FNV-1a by words of four bytes, the last one from where the key ends, with high bits mixed into the low ones that chains go by. */
+function hashOf(view: DataView, start: number, length: number): number {
+  let hash = 0x811c9dc5 ^ length
+  const last = start + length - 4
+  if (length < 4) for (let at = start; at < last + 4; at++) hash = mixed(hash, view.getUint8(at))
+  else {
+    for (let at = start; at < last; at += 4) hash = mixed(hash, view.getInt32(at, true))
+    hash = mixed(hash, view.getInt32(last, true))
+  }
+  return hash
+}
+
+function mixed(hash: number, word: number): number {
+  const next = Math.imul(hash ^ word, 0x01000193)
+  return next ^ (next >>> 15)
 }
