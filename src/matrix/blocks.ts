@@ -2,6 +2,7 @@
 import { decodeNpy, npyHeader } from '../codec/npy.ts'
 import { GearmillError, MatrixError } from '../errors.ts'
 import type { Argument } from '../redis/deployment.ts'
+import { ReplyError } from '../redis/failures.ts'
 import { numberOf } from '../redis/replies.ts'
 import type { FloatType, Floats } from './files/band.ts'
 import { blocksOf, bytesOf, placeOf, sizeOf, type Block, type Stored } from './stored.ts'
@@ -53,7 +54,7 @@ export class Blocks {
   async read(stored: Stored, i: number, j: number): Promise<Block> {
     const { store, key } = placeOf(this.stores.namespace, stored, i, j)
     const deployment = await this.stores.of(stored.stores, store)
-    const reply = await deployment.command(key, ['GET', key], { binary: true })
+    const reply = await ofBlock(key, deployment.command(key, ['GET', key], { binary: true }))
     if (!Buffer.isBuffer(reply)) throw lost(key)
     return decoded(reply, stored, i, j, key)
   }
@@ -75,9 +76,13 @@ export class Blocks {
     const { i, j, offset, size } = cellOf(stored, row, col)
     const { store, key } = placeOf(this.stores.namespace, stored, i, j)
     const deployment = await this.stores.of(stored.stores, store)
-    const reply = await deployment.command(key, ['GETRANGE', key, offset, offset + size - 1], { binary: true })
-    if (!Buffer.isBuffer(reply) || reply.length === 0) throw lost(key)
-    if (reply.length !== size) throw damaged(key, 'it ends too early')
+    const args = ['GETRANGE', key, offset, offset + size - 1]
+    const reply = await ofBlock(key, deployment.command(key, args, { binary: true }))
+    if (!Buffer.isBuffer(reply) || reply.length !== size) {
+      throw numberOf(await deployment.command(key, ['EXISTS', key])) === 0
+        ? lost(key)
+        : damaged(key, 'it ends too early')
+    }
     return size === 8 ? reply.readDoubleLE(0) : reply.readFloatLE(0)
   }
 
@@ -89,7 +94,7 @@ export class Blocks {
     const bytes = Buffer.alloc(size)
     if (size === 8) bytes.writeDoubleLE(value)
     else bytes.writeFloatLE(value)
-    const length = numberOf(await deployment.call('matrix_cell', [key], [total, offset, bytes]))
+    const length = numberOf(await ofBlock(key, deployment.call('matrix_cell', [key], [total, offset, bytes])))
     if (length === 0) throw lost(key)
     if (length !== total) throw damaged(key, `expected ${total} bytes, got ${length}`)
   }
@@ -165,6 +170,16 @@ function decoded(bytes: Buffer, stored: Stored, i: number, j: number, key: strin
   } catch (cause) {
     if (!(cause instanceof GearmillError) || cause.code !== 'MATRIX_FORMAT') throw cause
     throw damaged(key, cause.message, cause)
+  }
+}
+
+/** What comes of a command on a block. Throws MATRIX_BLOCK_DAMAGED where its key holds a list, say. */
+async function ofBlock<T>(key: string, reply: Promise<T>): Promise<T> {
+  try {
+    return await reply
+  } catch (error) {
+    if (!(error instanceof ReplyError) || error.prefix !== 'WRONGTYPE') throw error
+    throw damaged(key, 'its key holds another type of value', error)
   }
 }
 

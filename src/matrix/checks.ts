@@ -3,10 +3,14 @@ import { inspect } from 'node:util'
 import { MatrixError } from '../errors.ts'
 import type { EvaluationOptions } from './work.ts'
 
+/** A value as messages show it. */
+export function shown(value: unknown): string {
+  return inspect(value, { depth: 0, breakLength: Infinity, maxStringLength: 80, maxArrayLength: 5 })
+}
+
 /** MATRIX_OPTION with the call, what was expected and what came. */
 export function refuse(call: string, expected: string, got: unknown): never {
-  const shown = inspect(got, { depth: 0, breakLength: Infinity, maxStringLength: 80, maxArrayLength: 5 })
-  throw new MatrixError('MATRIX_OPTION', `${call}: expected ${expected}, got ${shown}`)
+  throw new MatrixError('MATRIX_OPTION', `${call}: expected ${expected}, got ${shown(got)}`)
 }
 
 export function checkNumber(call: string, name: string, value: unknown): number {

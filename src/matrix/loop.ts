@@ -56,7 +56,8 @@ function random(seed: number, single: boolean, row: number, col: number): number
   return ((first >>> 5) * 2 ** 26 + (second >>> 6)) / 2 ** 53
 }
 
-function numberOf(value: unknown): number {
+/** What a function of the user gave, as a number. Throws TypeError. */
+export function numberOf(value: unknown): number {
   if (typeof value === 'number') return value
   if (typeof value === 'boolean') return value ? 1 : 0
   throw new TypeError(`expected a number, got ${value === null ? 'null' : typeof value}`)

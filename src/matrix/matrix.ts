@@ -407,8 +407,9 @@ export class Matrix implements AsyncDisposable {
 
   /** How often each value is in each column. */
   async counts(): Promise<Map<number, number>[]> {
+    const found = await this.#evaluator.count(this.#open())
     const columns = Array.from({ length: this.cols }, () => new Map<number, number>())
-    for (const { col, values, counts } of await this.#evaluator.count(this.#open())) {
+    for (const { col, values, counts } of found) {
       const column = columns[col] as Map<number, number>
       values.forEach((value, k) => column.set(value, (column.get(value) ?? 0) + (counts[k] as number)))
     }

@@ -5,7 +5,7 @@ import type { StageSpec } from '../engine/runner.ts'
 import { MatrixError } from '../errors.ts'
 import { mapText, type Affine } from './affine.ts'
 import { Canon } from './canon.ts'
-import { inputsOf, type Node, type UserFunction } from './node.ts'
+import { inputsOf, shapeText, type Node, type UserFunction } from './node.ts'
 import {
   type CellsStep,
   type CombineStep,
@@ -89,6 +89,11 @@ function dearOnes(ordered: readonly Node[], canon: Canon): Set<number> {
     if (node.stored === undefined && isDear) dear.add(canon.of(node))
   }
   return dear
+}
+
+function checkSize(step: Exclude<Step, CombineStep>): void {
+  if (step.rows * step.cols <= Number.MAX_SAFE_INTEGER) return
+  throw new MatrixError('MATRIX_SHAPE', `${shapeText(step)} is too large to be computed`)
 }
 
 interface Usage {
@@ -253,6 +258,7 @@ class Pass implements Planning {
   }
 
   finish(roots: readonly number[]): Planned {
+    for (const { step } of this.#steps) if (step.kind !== 'combine') checkSize(step)
     const working = this.#steps.filter(({ step }) => tasksOf(step) > 0)
     const levels = [...new Set(working.map(({ level }) => level))].sort((a, b) => a - b)
     const places = new Map<Step, { stage: number; firstTask: number }>()

@@ -4,7 +4,7 @@ import { MatrixError } from '../errors.ts'
 import type { Operand, Values } from '../native/blas/product.ts'
 import type { Region } from './affine.ts'
 import { newBlock, type Blocks } from './blocks.ts'
-import { compileLoop, type CellFunction, type Loop, type Sink } from './loop.ts'
+import { compileLoop, numberOf, type CellFunction, type Loop, type Sink } from './loop.ts'
 import { multiply, type Operands } from './multiply.ts'
 import {
   type CellsStep,
@@ -128,7 +128,7 @@ export class StepTask implements Operands {
         const partial = new Float64Array(new Uint8Array(frame).buffer)
         for (let k = 0; k < data.length; k++) {
           const value = partial[k] as number
-          data[k] = part === 0 ? value : combine(data[k] as number, value, k)
+          data[k] = part === 0 ? value : combine(data[k] as number, value)
         }
       }
     }
@@ -269,10 +269,7 @@ function started({ axis, rows, cols, blockSize }: ReduceStep, result: number): F
   return new Float64Array(axis === 'all' ? 1 : Math.min(blockSize, side - result * blockSize))
 }
 
-function combinerOf(
-  fold: ReduceStep['fold'],
-  f: CellFunction | undefined,
-): (a: number, b: number, index: number) => number {
+function combinerOf(fold: ReduceStep['fold'], f: CellFunction | undefined): (a: number, b: number) => number {
   switch (fold) {
     case 'sum':
     case 'mean':
@@ -282,18 +279,13 @@ function combinerOf(
     case 'max':
       return (a, b) => Math.max(a, b)
     default:
-      return (a, b, index) => {
-        const value = called(f, a, b)
-        if (typeof value === 'number') return value
-        const message = `${f?.label ?? 'aggregate'} failed at ${index}: expected a number, got ${typeof value}`
-        throw new MatrixError('MATRIX_FUNCTION', message)
-      }
+      return (a, b) => called(f, a, b)
   }
 }
 
-function called(f: CellFunction | undefined, a: number, b: number): unknown {
+function called(f: CellFunction | undefined, a: number, b: number): number {
   try {
-    return f?.call(a, b)
+    return numberOf(f?.call(a, b))
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
     throw new MatrixError('MATRIX_FUNCTION', `${f?.label ?? 'aggregate'} failed: ${reason}`, { cause })

@@ -185,6 +185,18 @@ describe('what does not fit', () => {
     expect(() => a.distances(b)).toThrow(shape)
     await expect(a.trace()).rejects.toMatchObject({ code: 'MATRIX_SHAPE' })
     expect(await a.equals(b)).toBe(false)
+    // Nobody can count so many; a part of it can be computed.
+    const huge = mill.matrix.full(1, 2 ** 50, 2 ** 50)
+    const computed = [
+      () => huge.sum(),
+      () => huge.get(1, 1),
+      () => huge.toArray(),
+      () => huge.matmul(huge).save('x'),
+      () => huge.counts(),
+      () => mill.matrix.random(1e9, 1e9),
+    ]
+    for (const compute of computed) await expect(compute()).rejects.toMatchObject({ code: 'MATRIX_SHAPE' })
+    expect(await huge.add(1).slice(5, 6, -2).toArray()).toEqual([[2, 2]])
   })
 
   it('is out of range, or no argument at all', async () => {
@@ -236,6 +248,7 @@ describe('functions of the user', () => {
     // The last one: associative, and not the same in another order.
     expect(await m.aggregate((_, b) => b, { axis: 0 }).toArray()).toEqual([[1, 29]])
     expect(await m.aggregate((a) => a)).toBe(0)
+    expect(await m.aggregate((a, b) => (a > b) as unknown as number)).toBe(0)
     expect(await m.min({ axis: 0 }).toArray()).toEqual([[0, 0]])
     expect(await m.sum()).toBe(rows.flat().reduce((sum, v) => sum + v, 0))
   })

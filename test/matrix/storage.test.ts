@@ -153,6 +153,12 @@ describeTopologies('blocks', (topology) => {
     const [other = ''] = (await keysOf(servers, namespace)).flat().filter((key) => key !== first)
     await mill.redis.set(other, 'something else')
     await expect(b.neg().eval()).rejects.toMatchObject({ code: 'MATRIX_BLOCK_DAMAGED' })
+    await expect(b.get(0, 1)).rejects.toMatchObject({ code: 'MATRIX_BLOCK_DAMAGED' })
+    await mill.redis.del(other)
+    await mill.redis.rPush(other, 'of another type')
+    const damaged = { code: 'MATRIX_BLOCK_DAMAGED', message: expect.stringContaining(other) }
+    const uses = [() => b.toArray(), () => b.abs().eval(), () => b.get(0, 0), () => b.set(0, 0, 1)]
+    for (const use of uses) await expect(use()).rejects.toMatchObject(damaged)
     expect(await mill.matrix.list()).toEqual([])
   })
 })

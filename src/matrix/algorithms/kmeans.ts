@@ -2,9 +2,18 @@
 // are computed in executors; the centers are here. A cluster that lost its rows begins again at the row that is furthest from
 // its center.
 import { MatrixError } from '../../errors.ts'
-import { checkCount, checkNumber, checkOptions, refuse } from '../checks.ts'
+import { checkCount, checkNumber, checkOptions, refuse, shown } from '../checks.ts'
 import { Matrix } from '../matrix.ts'
-import { checkFilled, checkMatrix, closeAll, doubles, small, uniform, type MatrixSource } from './source.ts'
+import {
+  checkFilled,
+  checkMatrix,
+  closeAll,
+  doubles,
+  doublesOnce,
+  small,
+  uniform,
+  type MatrixSource,
+} from './source.ts'
 
 export interface KmeansOptions {
   /** How many clusters; without `centers`. */
@@ -46,7 +55,7 @@ export async function kmeans(source: MatrixSource, data: Matrix, options: Kmeans
   if (given !== undefined && given.length !== k * data.cols) refuse('kmeans', `${k} centers, or no k`, options.centers)
   // Around its mean, so that distances do not drown in the size of the coordinates.
   await data.eval()
-  const mean = await doubles(data.mean({ axis: 0 }))
+  const mean = await doublesOnce(data.mean({ axis: 0 }))
   await using middle = await small(source, data, mean, 1, data.cols)
   await using around = data.sub(middle)
   await around.eval()
@@ -72,11 +81,13 @@ export async function kmeans(source: MatrixSource, data: Matrix, options: Kmeans
 async function givenCenters(data: Matrix, centers: Matrix | readonly (readonly number[])[]): Promise<Float64Array> {
   const rows = centers instanceof Matrix ? await centers.toArray() : centers
   if (!Array.isArray(rows) || rows.length === 0) refuse('kmeans', 'centers to be a matrix or an array of rows', centers)
-  const wrong = rows.find(
-    (row) => !Array.isArray(row) || row.length !== data.cols || row.some((x) => !Number.isFinite(x)),
+  const wrong = rows.findIndex(
+    // Holes are not what every() looks at.
+    (row) => !Array.isArray(row) || row.length !== data.cols || !Array.from(row).every((x) => Number.isFinite(x)),
   )
-  if (wrong === undefined) return Float64Array.from(rows.flat())
-  throw new MatrixError('MATRIX_SHAPE', `kmeans: expected centers of ${data.cols} finite numbers, got ${wrong.length}`)
+  if (wrong < 0) return Float64Array.from(rows.flat())
+  const message = `kmeans: expected centers of ${data.cols} finite numbers, got ${shown(rows[wrong])}`
+  throw new MatrixError('MATRIX_SHAPE', message)
 }
 
 /** Which of the centers each row belongs to. */

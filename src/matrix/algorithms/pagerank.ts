@@ -3,7 +3,7 @@
 import { MatrixError } from '../../errors.ts'
 import { checkCount, checkNumber, checkOptions, refuse } from '../checks.ts'
 import type { Matrix } from '../matrix.ts'
-import { checkFilled, checkMatrix, doubles, small, type MatrixSource } from './source.ts'
+import { checkFilled, checkMatrix, doubles, doublesOnce, small, type MatrixSource } from './source.ts'
 
 export interface PagerankOptions {
   /** How likely a link is followed rather than any page chosen, from 0 to 1 (excluded). Default 0.85. */
@@ -28,7 +28,7 @@ export async function pagerank(source: MatrixSource, links: Matrix, options: Pag
   if (!((await links.min()) >= 0)) refuse('pagerank', 'links that are numbers of at least 0', 'others')
 
   await links.eval()
-  const weights = await doubles(links.sum({ axis: 1 }))
+  const weights = await doublesOnce(links.sum({ axis: 1 }))
   let ranks = new Float64Array(n).fill(1 / n)
   for (let step = 0; step < iterations; step++) {
     // A page without links gives its rank to all pages.

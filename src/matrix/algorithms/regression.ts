@@ -3,7 +3,7 @@
 import { MatrixError } from '../../errors.ts'
 import { checkNumber, checkOptions, refuse } from '../checks.ts'
 import type { Matrix } from '../matrix.ts'
-import { checkFilled, checkMatrix, closeAll, doubles, small, type MatrixSource } from './source.ts'
+import { checkFilled, checkMatrix, doubles, doublesOnce, small, type MatrixSource } from './source.ts'
 import { cholesky, solve } from './symmetric.ts'
 
 export interface RegressionOptions {
@@ -40,11 +40,12 @@ export async function regression(
   checkFilled('regression', 'x', x)
   checkFilled('regression', 'y', y)
   const [n, columns] = [x.cols, y.cols]
-  const means = intercept ? [x.mean({ axis: 0 }), y.mean({ axis: 0 })] : []
-  await source.eval([x, y, ...means])
-  const [xMean, yMean] = means
+  await using xMean = intercept ? x.mean({ axis: 0 }) : undefined
+  await using yMean = intercept ? y.mean({ axis: 0 }) : undefined
+  await source.eval([x, y, ...(xMean && yMean ? [xMean, yMean] : [])])
   const [centredX, centredY] = xMean && yMean ? [x.sub(xMean), y.sub(yMean)] : [x, y]
-  const [squares, products] = [centredX.T.matmul(centredX), centredX.T.matmul(centredY)]
+  await using squares = centredX.T.matmul(centredX)
+  await using products = centredX.T.matmul(centredY)
   await source.eval([squares, products])
 
   const gram = await doubles(squares)
@@ -75,7 +76,7 @@ export async function regression(
   const correction = solved((await doubles(leftProducts)).map((value, at) => value - ridge * (first[at] as number)))
   const values = first.map((value, at) => value + (correction[at] as number))
   const coefficients = await small(source, x, values, n, columns)
-  const residuals = await doubles(residualOf(coefficients).pow(2).sum({ axis: 0 }))
+  const residuals = await doublesOnce(residualOf(coefficients).pow(2).sum({ axis: 0 }))
   const constant = new Float64Array(columns)
   if (xMean && yMean) {
     const [of, to] = [await doubles(xMean), await doubles(yMean)]
@@ -83,6 +84,5 @@ export async function regression(
       constant[c] = of.reduce((sum, mean, k) => sum - mean * (values[k * columns + c] as number), to[c] as number)
     }
   }
-  await closeAll([squares, products, ...means])
   return { coefficients, intercept: constant, residuals }
 }

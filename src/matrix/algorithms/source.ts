@@ -45,6 +45,12 @@ export async function doubles(matrix: Matrix): Promise<Float64Array> {
   return Float64Array.from(await matrix.data())
 }
 
+/** All elements, as doubles, of a matrix that nobody else needs. */
+export async function doublesOnce(matrix: Matrix): Promise<Float64Array> {
+  await using once = matrix
+  return await doubles(once)
+}
+
 /** Uniform in [0, 1): the same seed gives the same numbers (mulberry32). */
 export function uniform(seed: number): () => number {
   let state = seed >>> 0

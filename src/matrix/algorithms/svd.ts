@@ -44,8 +44,15 @@ export async function svd(source: MatrixSource, a: Matrix, options: SvdOptions):
   if (!Number.isFinite(scale)) refuse('svd', 'finite numbers', scale)
   // The block has a row for each column of `wide`: the shorter side.
   const isTall = a.rows >= a.cols
-  const { left, right, s } = await converged(source, isTall ? a : a.T, { rank, iterations, tolerance, seed })
-  return isTall ? { u: left, s, v: right } : { u: right, s, v: left }
+  const settings = { rank, iterations, tolerance, seed }
+  // Squares of very large and very small numbers are none; so all are made of one size first.
+  const isExtreme = scale > 1e100 || (scale > 0 && scale < 1e-100)
+  await using scaled = a.div(isExtreme ? scale : 1)
+  if (isExtreme) await scaled.eval()
+  const of = isExtreme ? scaled : a
+  const { left, right, s } = await converged(source, isTall ? of : of.T, settings)
+  const values = isExtreme ? s.map((value) => value * scale) : s
+  return isTall ? { u: left, s: values, v: right } : { u: right, s: values, v: left }
 }
 
 interface Settings {

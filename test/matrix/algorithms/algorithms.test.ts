@@ -165,6 +165,22 @@ describeTopologies('algorithms', (topology) => {
     expectClose(power.s, [9.300114895948386])
   })
 
+  it('svd takes numbers whose squares are none', async () => {
+    const a = await matrix(3, 9, 4)
+    const { s } = await mill.matrix.svd(a, { rank: 3 })
+    for (const scale of [1e200, 1e-200]) {
+      const extreme = await mill.matrix.svd(a.mul(scale), { rank: 3 })
+      expectClose(
+        extreme.s.map((value) => value / scale),
+        Array.from(s),
+      )
+      const diagonal = await mill.matrix.from(s, { rows: 1, cols: 3 })
+      const whole = await mill.matrix.svd(a, { rank: 3 })
+      const [made, wanted] = [extreme, whole].map(({ u, v }) => u.mul(diagonal).matmul(v.T)) as [Matrix, Matrix]
+      expect(await made.equals(wanted)).toBe(true)
+    }
+  })
+
   it('svd of a matrix of lower rank ends in zeros', async () => {
     const [a, b] = [await matrix(12, 20, 2), await matrix(13, 2, 9)]
     const { s } = await mill.matrix.svd(a.matmul(b), { rank: 4 })
@@ -234,6 +250,7 @@ describeTopologies('algorithms', (topology) => {
       [() => mill.matrix.pagerank(square, { iterations: 1 }), 'MATRIX_CONVERGENCE'],
       [() => mill.matrix.gnmf(m.neg(), { rank: 2 }), 'MATRIX_OPTION'],
       [() => mill.matrix.gnmf(m, { rank: 2, w: m }), 'MATRIX_SHAPE'],
+      [() => mill.matrix.kmeans(m, { centers: [null as never] }), 'MATRIX_SHAPE'],
       [() => mill.matrix.svd(m, { rank: 4 }), 'MATRIX_OPTION'],
       [() => mill.matrix.svd(m, { rank: 2, iterations: 1 }), 'MATRIX_CONVERGENCE'],
       [() => mill.matrix.regression(m, square), 'MATRIX_SHAPE'],
