@@ -2,6 +2,7 @@
 // Memory is bounded by one object and by the positions of one segment, not by the number of objects.
 import { setImmediate } from 'node:timers/promises'
 import { BufferError } from '../errors.ts'
+import { checkIterable, checkOptions, checkSignal } from './arguments.ts'
 import { within, type Codec } from './codec.ts'
 import { codecOf } from './compile.ts'
 import type { SegmentEntry } from './directory.ts'
@@ -9,7 +10,7 @@ import { FileWriter } from './file-writer.ts'
 import { MAX_SEGMENT_BYTES } from './header.ts'
 import { Packer, SegmentFull } from './packer.ts'
 import { schemaToJson } from './schema-json.ts'
-import { holdsKind, nodeIn, type Schema } from './schema.ts'
+import { describeValue, holdsKind, nodeIn, type Schema } from './schema.ts'
 import { StructView } from './values/struct-view.ts'
 
 export interface WriteOptions {
@@ -25,6 +26,15 @@ const FLUSH_BYTES = 2 ** 20
 const MOST_OBJECTS = 2 ** 23
 const FEWEST_SEGMENT_BYTES = 4096
 
+/** Checks options, and gives the size of segments. Errors: `BUFFER_OPTION`. */
+export function segmentBytesOf(options: WriteOptions): number {
+  checkOptions(options, ['intern'])
+  const bytes = options.segmentBytes ?? MAX_SEGMENT_BYTES
+  if (Number.isInteger(bytes) && bytes >= FEWEST_SEGMENT_BYTES && bytes <= MAX_SEGMENT_BYTES) return bytes
+  const range = `${FEWEST_SEGMENT_BYTES} to ${MAX_SEGMENT_BYTES}`
+  throw new BufferError('BUFFER_OPTION', `segmentBytes: expected ${range}, got ${describeValue(bytes)}`)
+}
+
 /** Packs objects into the segments of a file: what writers of arrays and maps share. */
 export class SegmentWriter {
   readonly file: FileWriter
@@ -37,13 +47,7 @@ export class SegmentWriter {
 
   /** `index`: whether each segment ends with the positions of its objects. */
   constructor(path: string, options: WriteOptions, index: boolean) {
-    const bytes = options.segmentBytes ?? MAX_SEGMENT_BYTES
-    if (!Number.isInteger(bytes) || bytes < FEWEST_SEGMENT_BYTES || bytes > MAX_SEGMENT_BYTES) {
-      throw new BufferError(
-        'BUFFER_OPTION',
-        `segmentBytes: expected ${FEWEST_SEGMENT_BYTES} to ${MAX_SEGMENT_BYTES}, got ${bytes}`,
-      )
-    }
+    const bytes = segmentBytesOf(options)
     this.#limit = bytes
     this.#packer = new Packer(bytes, options.intern === true)
     if (index) this.#positions = new Uint32Array(1024)
@@ -137,9 +141,9 @@ export class BufferWriter<T> {
 
   constructor(path: string, schema: Schema<T>, options: WriteOptions = {}) {
     const node = nodeIn(schema)
+    this.#schema = schemaToJson([node])
     this.#codec = codecOf(node)
     this.#recursive = holdsKind(node, ['ref'])
-    this.#schema = schemaToJson([node])
     this.#writer = new SegmentWriter(path, options, true)
   }
 
@@ -235,18 +239,21 @@ export async function feed<T>(
   take: (item: T, index: number) => void,
   signal?: AbortSignal,
 ): Promise<void> {
+  checkIterable(items, 'what to build from')
+  checkSignal(signal)
   let index = 0
   const turn = async () => {
     signal?.throwIfAborted()
     await setImmediate()
   }
-  if (Symbol.asyncIterator in items) {
+  if (Symbol.asyncIterator in Object(items)) {
     for await (const item of items) {
+      signal?.throwIfAborted()
       take(item, index++)
       if (index % TURN === 0) await turn()
     }
   } else {
-    for (const item of items) {
+    for (const item of items as Iterable<T>) {
       take(item, index++)
       if (index % TURN === 0) await turn()
     }

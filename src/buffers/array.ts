@@ -1,6 +1,7 @@
 // Arrays of objects in a file: opened in constant time, read through views, cursors and plain copies.
 import { inspect } from 'node:util'
 import { BufferError } from '../errors.ts'
+import { absolutePlace, checkOptions } from './arguments.ts'
 import { atomicAdd, atomicSwap } from './atomics.ts'
 import type { Codec } from './codec.ts'
 import { canShare, codecFor } from './compile.ts'
@@ -77,14 +78,14 @@ export class BufferArray<T, V = View<T>> implements Iterable<V> {
    * end. Errors: `BUFFER_RANGE`, `BUFFER_CLOSED`, `BUFFER_CORRUPT`.
    */
   at(place: number): V {
-    const run = this.#runAt(place)
-    return this.#objects.codec.viewAt(run.segment, positionIn(run, this.#absolute(place))) as V
+    const { run, wanted } = this.#find(place)
+    return this.#objects.codec.viewAt(run.segment, positionIn(run, wanted)) as V
   }
 
   /** A plain copy of the object at a place, which outlives the map. Errors as for `at`. */
   get(place: number): T {
-    const run = this.#runAt(place)
-    const at = positionIn(run, this.#absolute(place))
+    const { run, wanted } = this.#find(place)
+    const at = positionIn(run, wanted)
     return decodeAt(this.#objects.codec, run.segment, at, this.#sharing) as T
   }
 
@@ -148,23 +149,20 @@ export class BufferArray<T, V = View<T>> implements Iterable<V> {
     return `BufferArray { ${this.path}, ${this.length} x ${String(this.schema)}${this.closed ? ', closed' : ''} }`
   }
 
-  #absolute(place: number): number {
-    return place < 0 ? place + this.length : place
-  }
-
-  #runAt(place: number): Run {
+  #find(place: number): { readonly run: Run; readonly wanted: number } {
     this.#file.check()
-    return runAt(this.#objects, this.#absolute(place))
+    const wanted = absolutePlace(place, this.length, this.path)
+    return { run: runAt(this.#objects, wanted), wanted }
   }
 
   #slot(place: number, name: string): { readonly run: Run; readonly at: number; readonly slot: Place } {
-    const run = this.#runAt(place)
+    const { run, wanted } = this.#find(place)
     const { codec } = this.#objects
     const slot = codec instanceof StructCodec ? codec.visible.find((known) => known.name === name)?.place : undefined
     if (!slot || !(codec instanceof StructCodec)) {
       throw new BufferError('BUFFER_SCHEMA', `${this.path} has no attribute ${JSON.stringify(name)}`)
     }
-    const at = positionIn(run, this.#absolute(place))
+    const at = positionIn(run, wanted)
     run.segment.need(at, codec.layout.bytes)
     if (bitIsSet(run.segment, at, slot.absentBit) || bitIsSet(run.segment, at, slot.nullBit)) {
       throw new BufferError(
@@ -193,7 +191,7 @@ export function openArray(
   schemaOrOptions: Schema<unknown> | FileOptions = {},
   options: FileOptions = {},
 ): BufferArray<unknown> {
-  return isSchema(schemaOrOptions)
-    ? new BufferArray(path, schemaOrOptions, options)
-    : new BufferArray<unknown>(path, undefined, { ...schemaOrOptions, ...options })
+  if (isSchema(schemaOrOptions)) return new BufferArray(path, schemaOrOptions, options)
+  checkOptions(schemaOrOptions, [])
+  return new BufferArray<unknown>(path, undefined, { ...schemaOrOptions, ...options })
 }

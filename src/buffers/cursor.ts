@@ -1,5 +1,6 @@
 // One view, pointed at object after object: no allocation per object, which is what makes scans fast.
 import { BufferError } from '../errors.ts'
+import { absolutePlace } from './arguments.ts'
 import type { Codec } from './codec.ts'
 import { codecFor } from './compile.ts'
 import { describe, nodeIn, type Node, type Schema } from './schema.ts'
@@ -43,12 +44,8 @@ export interface Objects {
   readonly length: number
 }
 
-/** The run that holds a place. Negative places count from the end. Errors: `BUFFER_RANGE`. */
-export function runAt(objects: Objects, place: number): Run {
-  const { runs, length } = objects
-  if (!Number.isInteger(place) || place < 0 || place >= length) {
-    throw new BufferError('BUFFER_RANGE', `place ${place} of ${objects.path}, which has ${length} objects`)
-  }
+/** The run that holds a place, which is one. */
+export function runAt({ runs }: Objects, place: number): Run {
   let low = 0
   let high = runs.length - 1
   while (low < high) {
@@ -88,7 +85,7 @@ export class Cursor<T, V = View<T>> {
    * Negative places count from the end. Errors: `BUFFER_RANGE`, `BUFFER_CLOSED`, `BUFFER_CORRUPT`.
    */
   moveTo(place: number): V {
-    let offset = place - this.#first
+    let offset = typeof place === 'number' ? place - this.#first : NaN
     // One comparison for all that is not a place in this run: negative, fractional, NaN, beyond.
     if (offset >>> 0 !== offset || offset >= this.#count) offset = this.#seek(place)
     const segment = this.#segment as Segment
@@ -120,8 +117,7 @@ export class Cursor<T, V = View<T>> {
   }
 
   #seek(place: number): number {
-    const { length } = this.#objects
-    const wanted = place < 0 ? place + length : place
+    const wanted = absolutePlace(place, this.#objects.length, this.#objects.path)
     const run = runAt(this.#objects, wanted)
     this.#segment = run.segment
     this.#view ??= this.#struct?.makeView(run.segment, 0)

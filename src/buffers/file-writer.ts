@@ -3,10 +3,11 @@
 import { randomBytes } from 'node:crypto'
 import { closeSync, fsync, openSync, readSync, unlinkSync, writeSync } from 'node:fs'
 import { open, rename } from 'node:fs/promises'
-import { dirname, resolve } from 'node:path'
+import { dirname } from 'node:path'
 import { promisify } from 'node:util'
 import { crc32 } from 'node:zlib'
 import { BufferError } from '../errors.ts'
+import { absolutePath } from './arguments.ts'
 import { checkMachine, encodeHeader, HEADER_BYTES, startsAsBuffer, SUPERSEDED_AT } from './header.ts'
 
 /** Where a finished segment lies in the file. */
@@ -28,7 +29,7 @@ export class FileWriter {
 
   constructor(path: string) {
     checkMachine()
-    this.path = resolve(path)
+    this.path = absolutePath(path)
     this.temporary = `${this.path}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`
     try {
       this.fd = openSync(this.temporary, 'wx+')

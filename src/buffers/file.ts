@@ -1,10 +1,10 @@
 // An open shared buffer: its header and directory, and the segments that were used. Nothing of the data is read, or
 // mapped, to open it.
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
-import { resolve } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { BufferError } from '../errors.ts'
 import { mapFile, touchPages, unmap, type MapMode } from '../native/mmap.ts'
+import { absolutePath, checkOptions } from './arguments.ts'
 import { readDirectory, type Directory, type FileKind } from './directory.ts'
 import { checkMachine, decodeHeader, HEADER_BYTES, SUPERSEDED_AT, TOUCHED_AT } from './header.ts'
 import { Segment } from './segment.ts'
@@ -54,8 +54,8 @@ export class BufferFile {
   /** Errors: `BUFFER_FILE`, `BUFFER_FORMAT`, `BUFFER_VERSION`, `BUFFER_CORRUPT`, `BUFFER_CHECKSUM`. */
   constructor(path: string, kind: FileKind, options: FileOptions = {}) {
     checkMachine()
-    checkOptions(options)
-    this.path = resolve(path)
+    this.path = absolutePath(path)
+    checkFileOptions(options)
     this.#writable = options.writable === true
     this.#handle = { fd: openOrThrow(this.path, this.#writable) }
     try {
@@ -175,7 +175,7 @@ export class BufferFile {
     }
     const directory = readDirectory(text.toString('utf8'), header.fileBytes, this.path)
     if (directory.kind !== kind) {
-      throw new BufferError('BUFFER_FORMAT', `${this.path} holds a ${directory.kind}: expected a ${kind}`)
+      throw new BufferError('BUFFER_FORMAT', `${this.path} is of kind ${directory.kind}, not ${kind}`)
     }
     return directory
   }
@@ -209,7 +209,9 @@ function readAt(fd: number, at: number, length: number): Buffer {
   return bytes
 }
 
-function checkOptions({ verify, preload }: FileOptions): void {
+function checkFileOptions(options: FileOptions): void {
+  checkOptions(options, ['writable'])
+  const { verify, preload } = options
   if (verify !== undefined && verify !== 'header' && verify !== 'all') {
     throw new BufferError('BUFFER_OPTION', `verify: expected 'header' or 'all', got ${String(verify)}`)
   }

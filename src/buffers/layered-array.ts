@@ -1,8 +1,9 @@
 // An array in two layers: the file, which every process maps, and the updates of this process, in memory, which reads
 // go through first. `rebuild` writes both into a new file that takes the place of the old one for everybody.
 import { BufferError } from '../errors.ts'
+import { absolutePlace } from './arguments.ts'
 import { BufferArray } from './array.ts'
-import { buildArray, type WriteOptions } from './array-writer.ts'
+import { buildArray, segmentBytesOf, type WriteOptions } from './array-writer.ts'
 import type { Codec } from './codec.ts'
 import { codecOf } from './compile.ts'
 import { Follower, PackedValue } from './layers.ts'
@@ -29,6 +30,7 @@ export class LayeredArray<T> implements Iterable<View<T>> {
   constructor(path: string, schema: Schema<T>, options: LayeredOptions) {
     this.#schema = schema
     this.#codec = codecOf(nodeIn(schema))
+    segmentBytesOf(options)
     this.#options = options
     this.#file = new Follower(path, (file) => new BufferArray(file, schema, {}))
   }
@@ -112,12 +114,7 @@ export class LayeredArray<T> implements Iterable<View<T>> {
   }
 
   #checked(place: number): number {
-    const { length } = this
-    const wanted = place < 0 ? place + length : place
-    if (!Number.isInteger(wanted) || wanted < 0 || wanted >= length) {
-      throw new BufferError('BUFFER_RANGE', `place ${place} of ${this.path}, which has ${length} objects`)
-    }
-    return wanted
+    return absolutePlace(place, this.length, this.path)
   }
 
   #find(place: number): PackedValue | { readonly file: BufferArray<T>; readonly place: number } {

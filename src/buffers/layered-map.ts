@@ -3,11 +3,11 @@
 import { BufferError } from '../errors.ts'
 import { codecOf } from './compile.ts'
 import type { Codec } from './codec.ts'
-import { Keying } from './keys.ts'
+import { checkKeyNode, Keying } from './keys.ts'
 import { KeyWords, numberBits } from './map-keys.ts'
 import { Follower, PackedValue } from './layers.ts'
 import { BufferMap } from './map.ts'
-import { buildMap, type MapOptions } from './map-writer.ts'
+import { buildMap, checkMapOptions, type MapOptions } from './map-writer.ts'
 import { nodeIn, type Schema } from './schema.ts'
 import type { View } from './view-type.ts'
 
@@ -36,6 +36,8 @@ export class LayeredMap<K, V> implements Iterable<[K, V]> {
     this.#value = value
     this.#codec = codecOf(nodeIn(value))
     const keyNode = nodeIn(key)
+    checkKeyNode(keyNode, 'the key of a map')
+    checkMapOptions(options)
     const bits = numberBits(keyNode)
     this.#keying = new Keying(codecOf(keyNode))
     this.#words = new KeyWords(codecOf(keyNode), bits === undefined ? 'exact' : 'number', bits ?? 32)

@@ -4,10 +4,10 @@
 // A rebuild takes the lock, reads the newest file and the updates, and writes a new file, which marks the old one
 // superseded and is renamed over it. Whoever has the old one mapped sees the mark at the next access and opens the new.
 import { statSync } from 'node:fs'
-import { resolve } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { BufferError } from '../errors.ts'
 import { tryLock } from '../native/mmap.ts'
+import { absolutePath } from './arguments.ts'
 import type { Codec } from './codec.ts'
 import { decodeAt } from './decoder.ts'
 import { MAX_SEGMENT_BYTES } from './header.ts'
@@ -36,7 +36,7 @@ export class Follower<L extends Layer> {
 
   /** A file that does not exist yet is an empty layer, until someone writes it. */
   constructor(path: string, open: (path: string) => L) {
-    this.path = resolve(path)
+    this.path = absolutePath(path)
     this.#open = open
     this.#follow()
   }

@@ -3,9 +3,9 @@ import { isDeepStrictEqual } from 'node:util'
 import { BufferError } from '../errors.ts'
 import { feed } from './array-writer.ts'
 import { BufferMap } from './map.ts'
-import { MapWriter, type MapOptions } from './map-writer.ts'
+import { checkMapOptions, MapWriter, type MapOptions } from './map-writer.ts'
 import { schemaToJson } from './schema-json.ts'
-import { nodeIn } from './schema.ts'
+import { describeValue, nodeIn } from './schema.ts'
 
 /**
  * Writes one map with the entries of several; where a key has one value only, that of the last file counts. All have
@@ -17,6 +17,10 @@ export async function mergeMaps(
   parts: readonly string[],
   options: Omit<MapOptions, 'approximate' | 'hashBits'> = {},
 ): Promise<number> {
+  checkMapOptions(options)
+  if (!Array.isArray(parts)) {
+    throw new BufferError('BUFFER_OPTION', `mergeMaps: expected an array of paths, got ${describeValue(parts)}`)
+  }
   const maps: BufferMap<unknown, unknown>[] = []
   let writer: MapWriter | undefined
   try {

@@ -4,8 +4,9 @@ import { closeSync, openSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { BufferError } from '../errors.ts'
 import { mapFile, unmap } from '../native/mmap.ts'
-import { feed, SegmentWriter, type WriteOptions } from './array-writer.ts'
-import { InPlaceCodec, within, type Codec } from './codec.ts'
+import { absolutePath, checkOptions } from './arguments.ts'
+import { feed, segmentBytesOf, SegmentWriter, type WriteOptions } from './array-writer.ts'
+import { InPlaceCodec, MisfitError, within, type Codec } from './codec.ts'
 import { codecOf } from './compile.ts'
 import type { KeyForm, RowsEntry } from './directory.ts'
 import { MAX_SEGMENT_BYTES } from './header.ts'
@@ -14,7 +15,7 @@ import { KeyWords, numberBits } from './map-keys.ts'
 import type { Packer } from './packer.ts'
 import { RowSorter } from './row-sorter.ts'
 import { schemaToJson } from './schema-json.ts'
-import { nodeIn, type Schema } from './schema.ts'
+import { describeValue, nodeIn, type Schema } from './schema.ts'
 import { Segment } from './segment.ts'
 import { putText } from './values/text.ts'
 
@@ -29,6 +30,19 @@ export interface MapOptions extends WriteOptions {
   readonly tempDir?: string
   /** Rows sorted in memory at a time, 1 to 2^20 (the default, 16 MiB). */
   readonly batchRows?: number
+}
+
+/** Errors: `BUFFER_OPTION`. */
+export function checkMapOptions(options: MapOptions): void {
+  checkOptions(options, ['multi', 'approximate'])
+  segmentBytesOf(options)
+  const { hashBits, batchRows } = options
+  if (hashBits !== undefined && hashBits !== 32 && hashBits !== 64) {
+    throw new BufferError('BUFFER_OPTION', `hashBits: expected 32 or 64, got ${describeValue(hashBits)}`)
+  }
+  if (batchRows !== undefined && !(Number.isInteger(batchRows) && batchRows > 0)) {
+    throw new BufferError('BUFFER_OPTION', `batchRows: expected 1 to ${2 ** 20}, got ${describeValue(batchRows)}`)
+  }
 }
 
 /** Bytes of rows that are collected before they are written. */
@@ -50,25 +64,21 @@ export class MapWriter {
   constructor(path: string, key: Schema<unknown>, value: Schema<unknown>, options: MapOptions = {}) {
     const nodes = [nodeIn(key, 'the schema of keys'), nodeIn(value, 'the schema of values')] as const
     checkKeyNode(nodes[0], 'the key of a map')
+    checkMapOptions(options)
     const { hashBits = 32, batchRows } = options
-    if (hashBits !== 32 && hashBits !== 64) {
-      throw new BufferError('BUFFER_OPTION', `hashBits: expected 32 or 64, got ${String(hashBits)}`)
-    }
-    if (batchRows !== undefined && !(Number.isInteger(batchRows) && batchRows > 0)) {
-      throw new BufferError('BUFFER_OPTION', `batchRows: expected 1 to ${2 ** 20}, got ${batchRows}`)
-    }
     const bits = numberBits(nodes[0])
     const form: KeyForm = bits !== undefined ? 'number' : options.approximate === true ? 'approximate' : 'exact'
+    this.#schema = schemaToJson(nodes)
     this.#key = codecOf(nodes[0])
     this.#value = codecOf(nodes[1])
-    this.#schema = schemaToJson(nodes)
     this.#words = new KeyWords(this.#key, form, bits ?? hashBits)
     this.#multi = options.multi === true
     this.#inline = form !== 'exact' && isInline(this.#value) ? this.#value : undefined
     this.#rowSegmentBytes = options.segmentBytes ?? MAX_SEGMENT_BYTES
+    const tempDir = options.tempDir === undefined ? undefined : absolutePath(options.tempDir, 'tempDir')
     this.#writer = new SegmentWriter(path, options, false)
     const { path: final } = this.#writer.file
-    this.#sorter = new RowSorter(join(options.tempDir ?? dirname(final), basename(final)), batchRows)
+    this.#sorter = new RowSorter(join(tempDir ?? dirname(final), basename(final)), batchRows)
   }
 
   add(key: unknown, value: unknown): void {
@@ -257,6 +267,10 @@ class RowSink {
   }
 }
 
+function refuseEntry(entry: unknown): never {
+  throw new MisfitError('a pair of key and value', describeValue(entry))
+}
+
 /**
  * Builds a map from entries, which may be more than fit into memory. Until it is complete, whatever was at `path`
  * stays. Returns the number of entries taken.
@@ -273,6 +287,7 @@ export async function buildMap<K, V>(
   try {
     const take = (entry: readonly [K, V], index: number) => {
       try {
+        if (typeof entry !== 'object' || (entry as unknown) === null) refuseEntry(entry)
         writer.add(entry[0], entry[1])
       } catch (error) {
         throw within(error, `[${index}]`)

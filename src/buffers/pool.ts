@@ -6,11 +6,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { BufferError } from '../errors.ts'
 import { canMap, mapFile } from '../native/mmap.ts'
+import { absolutePath, checkOptions } from './arguments.ts'
+import { segmentBytesOf } from './array-writer.ts'
+import { MisfitError } from './codec.ts'
 import { canShare, codecOf } from './compile.ts'
 import { decodeAt } from './decoder.ts'
 import { MAX_SEGMENT_BYTES } from './header.ts'
 import { Packer, SegmentFull } from './packer.ts'
-import { nodeIn, type Schema } from './schema.ts'
+import { describeValue, nodeIn, type Schema } from './schema.ts'
 import { Segment } from './segment.ts'
 import type { WritableView } from './view-type.ts'
 
@@ -24,7 +27,6 @@ export interface PoolOptions {
 }
 
 const DEFAULT_SEGMENT_BYTES = 2 ** 26
-const FEWEST_SEGMENT_BYTES = 4096
 /** Objects begin at multiples of this, so that packed bytes can be put anywhere. */
 const OBJECT_ALIGN = 8
 /** Room on the disk is taken in steps of this: a map of pages that the disk has no room for ends the process. */
@@ -58,13 +60,10 @@ export class Pool {
   #count = 0
   #closed = false
 
-  constructor({ segmentBytes = DEFAULT_SEGMENT_BYTES, dir = tmpdir(), intern = false }: PoolOptions) {
-    if (!Number.isInteger(segmentBytes) || segmentBytes < FEWEST_SEGMENT_BYTES || segmentBytes > MAX_SEGMENT_BYTES) {
-      const range = `${FEWEST_SEGMENT_BYTES} to ${MAX_SEGMENT_BYTES}`
-      throw new BufferError('BUFFER_OPTION', `segmentBytes: expected ${range}, got ${segmentBytes}`)
-    }
-    this.#bytes = segmentBytes
-    this.#dir = dir
+  constructor(options: PoolOptions) {
+    const { segmentBytes = DEFAULT_SEGMENT_BYTES, dir = tmpdir(), intern = false } = options
+    this.#bytes = segmentBytesOf({ ...options, segmentBytes })
+    this.#dir = absolutePath(dir, 'dir')
     this.#packer = new Packer(segmentBytes, intern)
   }
 
@@ -99,8 +98,14 @@ export class Pool {
     }
   }
 
-  /** Appends an object that was packed elsewhere, as it is; returns its position. Errors: `BUFFER_TOO_LARGE`, `BUFFER_CLOSED`. */
+  /**
+   * Appends an object that was packed elsewhere, as it is; returns its position. Errors: `BUFFER_VALUE` for what are no
+   * bytes, `BUFFER_TOO_LARGE`, `BUFFER_FILE`, `BUFFER_CLOSED`.
+   */
   add(bytes: Uint8Array): number {
+    if (!(bytes instanceof Uint8Array) || bytes.length === 0) {
+      throw new MisfitError('the bytes of a packed object', describeValue(bytes))
+    }
     return this.#append(() => {
       const at = this.#packer.place(bytes.length, OBJECT_ALIGN)
       this.#packer.bytes.set(bytes, at - this.#packer.base)
@@ -189,11 +194,12 @@ export class Pool {
 
   #find(position: number): { readonly segment: Segment; readonly at: number } {
     if (this.#closed) throw new BufferError('BUFFER_CLOSED', 'the pool was closed')
-    const index = Math.floor(position / MAX_SEGMENT_BYTES)
-    const at = position - index * MAX_SEGMENT_BYTES
+    const place = typeof position === 'number' ? position : NaN
+    const index = Math.floor(place / MAX_SEGMENT_BYTES)
+    const at = place - index * MAX_SEGMENT_BYTES
     const found = this.#segments[index]
     if (!found || !Number.isInteger(at) || at >= found.used) {
-      throw new BufferError('BUFFER_RANGE', `position ${position} of a pool of ${this.#count} objects`)
+      throw new BufferError('BUFFER_RANGE', `position ${describeValue(position)} of a pool of ${this.#count} objects`)
     }
     return { segment: found.segment, at }
   }
@@ -205,6 +211,7 @@ export class Pool {
 
 /** A pool of packed objects. Errors: `BUFFER_OPTION`. */
 export function createPool(options: PoolOptions = {}): Pool {
+  checkOptions(options, ['intern'])
   return new Pool(options)
 }
 

@@ -135,8 +135,8 @@ export function nodeIn(schema: Schema<unknown>, what = 'a schema'): Node {
 }
 
 /** Tells a schema from the options that may stand in its place. */
-export function isSchema(value: object): value is Schema<unknown> {
-  return nodeOf in value
+export function isSchema(value: unknown): value is Schema<unknown> {
+  return ((typeof value === 'object' && value !== null) || typeof value === 'function') && nodeOf in value
 }
 
 /** Whether a schema holds one of these kinds anywhere, not following references. */

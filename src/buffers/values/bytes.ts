@@ -1,6 +1,7 @@
 // Bytes: a u32 length, then the data. Large values can be compressed: the top bit of the length says so, and the raw
 // length follows.
 import { deflateRawSync, inflateRawSync } from 'node:zlib'
+import { checkOptions } from '../arguments.ts'
 import { PointerCodec, misfit } from '../codec.ts'
 import type { Packer } from '../packer.ts'
 import type { Decoder } from '../decoder.ts'
@@ -15,7 +16,10 @@ export interface BytesOptions {
 /** Bytes, as Uint8Array: `bytes`, or `bytes({ compress: true })`. Views are zero-copy unless compressed. */
 export const bytes: Schema<Uint8Array> & ((options?: BytesOptions) => Schema<Uint8Array>) = callableSchema(
   { kind: 'bytes', compress: false },
-  (options: BytesOptions = {}): Schema<Uint8Array> => schemaOf({ kind: 'bytes', compress: options.compress === true }),
+  (options: BytesOptions = {}): Schema<Uint8Array> => {
+    checkOptions(options, ['compress'])
+    return schemaOf({ kind: 'bytes', compress: options.compress === true })
+  },
 )
 
 const COMPRESSED = 0x80000000

@@ -3,11 +3,17 @@ import { PointerCodec } from '../codec.ts'
 import type { Packer } from '../packer.ts'
 import type { Decoder, FillingCodec } from '../decoder.ts'
 import { BufferError } from '../../errors.ts'
-import { describe, nodeIn, schemaOf, type Node, type Schema, type StructNode } from '../schema.ts'
+import { describe, describeValue, nodeIn, schemaOf, type Node, type Schema, type StructNode } from '../schema.ts'
 import type { Segment } from '../segment.ts'
 
 /** A reference to a struct that may be declared later: `ref((): Schema<Tree> => tree)`. */
 export function ref<T extends object>(target: () => Schema<T>): Schema<T> {
+  if (typeof target !== 'function') {
+    throw new BufferError(
+      'BUFFER_SCHEMA',
+      `ref(...): expected a function that gives a struct, got ${describeValue(target)}`,
+    )
+  }
   let found: StructNode | undefined
   return schemaOf({
     kind: 'ref',

@@ -143,11 +143,21 @@ function checkWritable(segment: Segment, name: string, codec: Codec): asserts co
 export function viewClassOf(codec: Viewed): ViewClass {
   const View: ViewClass = class extends StructView {}
   for (const { name, place } of codec.visible) {
-    const access = place ? { get: getterOf(place), set: StructView.setter(place) } : { get: () => undefined }
+    const access = place ? { get: getterOf(place), set: StructView.setter(place) } : absentFrom(name)
     Object.defineProperty(View.prototype, name, { ...access, enumerable: true, configurable: true })
   }
   viewed.set(View.prototype, codec)
   return View
+}
+
+/** The accessors of an attribute that the reader knows and the file does not have. */
+function absentFrom(name: string): PropertyDescriptor {
+  return {
+    get: () => undefined,
+    set: () => {
+      throw new BufferError('BUFFER_READ_ONLY', `${name} is not in the file, which has no room for it`)
+    },
+  }
 }
 
 function getterOf(place: Place): Getter {

@@ -39,6 +39,10 @@ export function struct<A extends Attributes>(name: string, attributes: A): Schem
   if (typeof name !== 'string' || name === '') {
     throw new BufferError('BUFFER_SCHEMA', `the name of a struct: expected a string, got ${describeValue(name)}`)
   }
+  const given: unknown = attributes
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+    throw new BufferError('BUFFER_SCHEMA', `the attributes of ${name}: expected an object, got ${describeValue(given)}`)
+  }
   const entries = Object.entries(attributes)
   if (entries.length > MOST_ATTRIBUTES) {
     throw new BufferError('BUFFER_SCHEMA', `${name} has ${entries.length} attributes; ${MOST_ATTRIBUTES} are possible`)
