@@ -1,9 +1,10 @@
 // A chain as its starter sees it.
-import { catalogue, KernelError, type ErrorCode } from '../errors.ts'
+import { catalogue, ConnectError, KernelError, type ErrorCode } from '../errors.ts'
 import type { Deployment, Reply } from '../redis/deployment.ts'
 import { itemsOf, numberOf, pairsOf, textOf } from '../redis/replies.ts'
 import type { ChainEnds } from './ends.ts'
 import { chainLane, type ChainLane } from './keys.ts'
+import { checkWait } from './options.ts'
 import type { LogLine, Value } from './step.ts'
 import { decodeStrand, decodeCall, unpackValue, type StepFailure, type TraceRow } from './wire.ts'
 
@@ -71,11 +72,17 @@ export interface ChainClient {
 }
 
 const pageRows = 1000
+const longestTrace = 10_000
 const abortedKeepMs = 24 * 60 * 60 * 1000
 
 /** The lane that a chain's id names; ids that users choose live in the first one. */
 export function laneOfChain(namespace: string, id: string): ChainLane {
-  return chainLane(namespace, /-(gm\d+)$/.exec(id)?.[1] ?? 'gm0')
+  return chainLane(namespace, laneNamed(id) ?? 'gm0')
+}
+
+/** The tag of the lane that an id ends in. */
+export function laneNamed(id: string): string | undefined {
+  return /-(gm\d+)$/.exec(id)?.[1]
 }
 
 export class StartedChain<T> implements Chain<T> {
@@ -97,7 +104,8 @@ export class StartedChain<T> implements Chain<T> {
     return itemsOf(await this.#client.deployment.command(this.#key, ['HMGET', this.#key, ...names], { binary: true }))
   }
 
-  async done({ signal }: { readonly signal?: AbortSignal } = {}): Promise<T> {
+  async done(options?: { readonly signal?: AbortSignal }): Promise<T> {
+    const signal = checkWait(options)
     const { ends } = this.#client
     await ends.follow(this.#lane)
     for (;;) {
@@ -108,6 +116,7 @@ export class StartedChain<T> implements Chain<T> {
         if (state === null || state === undefined) throw this.#unknown()
         if (textOf(state) === 'done') return unpackValue(result as Buffer) as T
         if (textOf(state) === 'failed') throw kernelErrorOf(JSON.parse(textOf(error)) as StepFailure)
+        if (ends.closed) throw new ConnectError('CONNECT_CLOSED', 'the connection was closed')
         await end.come(signal)
       } finally {
         end.forget()
@@ -167,7 +176,8 @@ export class StartedChain<T> implements Chain<T> {
       if (rows.length < pageRows) break
     }
     if (entries.length === 0 && (await this.#fields('state'))[0] === null) throw this.#unknown()
-    return entries
+    // The server cuts a longer one from time to time.
+    return entries.slice(-longestTrace)
   }
 
   async resume(): Promise<number> {

@@ -20,15 +20,22 @@ export class ChainEnds {
   readonly #events: GroupEvents
   readonly #namespace: string
   readonly #waiting = new Map<string, Set<() => void>>()
+  #closed = false
 
   constructor(deployment: Deployment, namespace: string) {
     const events = new GroupEvents(deployment)
     this.#events = events
     this.#namespace = namespace
     events.on(({ execution }) => this.#tell(this.#waiting.get(execution)))
-    events.onGap(() => {
-      for (const all of this.#waiting.values()) this.#tell(all)
-    })
+    events.onGap(() => this.#tellAll())
+  }
+
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  #tellAll(): void {
+    for (const all of this.#waiting.values()) this.#tell(all)
   }
 
   #tell(all: ReadonlySet<() => void> | undefined): void {
@@ -65,7 +72,10 @@ export class ChainEnds {
     }
   }
 
+  /** Who waits is told: nothing comes any more. */
   close(): Promise<void> {
+    this.#closed = true
+    this.#tellAll()
     return this.#events.close()
   }
 }

@@ -1,14 +1,25 @@
 // `mill.kernels`: stores kernels, starts chains.
 import { randomBytes } from 'node:crypto'
-import { readFile, readdir } from 'node:fs/promises'
+import { readFile, readdir, stat } from 'node:fs/promises'
 import { basename, extname, join } from 'node:path'
 import { KernelError, PlanError } from '../errors.ts'
 import type { Deployment } from '../redis/deployment.ts'
 import { itemsOf, numberOf, pairsOf, textMapOf, textOf } from '../redis/replies.ts'
-import { laneOfChain, StartedChain, type Chain, type ChainClient } from './chain.ts'
+import { laneNamed, laneOfChain, StartedChain, type Chain, type ChainClient } from './chain.ts'
 import { ChainEnds } from './ends.ts'
-import { chainLanes, eventKey, kernelKey, kernelNames } from './keys.ts'
-import { checkArguments, checkId, checkName, checkOptions, checkSource, refuse, type StartOptions } from './options.ts'
+import { chainLanes, eventKey, isKernelName, kernelKey, kernelNames } from './keys.ts'
+import {
+  checkArguments,
+  checkId,
+  checkName,
+  checkOptions,
+  checkSource,
+  checkStart,
+  checkTexts,
+  refuse,
+  type StartOptions,
+} from './options.ts'
+import { parseExpression } from './source/parse.ts'
 import { signKernel } from './trusted/sign.ts'
 import { optionsOf, readKernel, shortVersion, versionOf, type KernelOptions, type StoredKernel } from './store.ts'
 import { unpackFromServer } from './server-pack.ts'
@@ -86,7 +97,7 @@ export class Kernels {
     options: KernelOptions = {},
   ): Promise<string> {
     checkName(name, 'set')
-    const text = typeof source === 'function' ? sourceOf(name, source) : source
+    const text = typeof source === 'function' ? sourceOf(source) : source
     checkSource(text)
     const { deployment, namespace, secret } = this.#options
     const stored = checkOptions(options)
@@ -101,25 +112,29 @@ export class Kernels {
   }
 
   /**
-   * Stores every .ts and .js file of a folder, each under its base name, with the same options. Returns the names.
+   * Stores every .ts and .js file of a folder, each under its base name, with the same options. Returns the names. Where one of
+   * them cannot be stored, none is.
    *
    * Throws `PLAN_FILE`, `PLAN_OPTION`.
    */
   async push(directory: string, options: KernelOptions = {}): Promise<string[]> {
-    let files: string[]
-    try {
-      files = await readdir(directory)
-    } catch (error) {
-      throw new PlanError('PLAN_FILE', `cannot read the folder ${directory}: ${String(error)}`, { cause: error })
-    }
-    const sources = files.filter((file) => extensions.has(extname(file)) && !file.endsWith('.d.ts')).toSorted()
-    const names: string[] = []
-    for (const file of sources) {
+    if (typeof directory !== 'string' || directory === '') refuse('push', 'the path of a folder', directory)
+    checkOptions(options)
+    const files = await reading(directory, readdir(directory))
+    const sources = new Map<string, string>()
+    for (const file of files.filter((each) => extensions.has(extname(each)) && !/\.d\.m?ts$/.test(each)).toSorted()) {
       const name = basename(file, extname(file))
-      await this.set(name, await readFile(join(directory, file), 'utf8'), options)
-      names.push(name)
+      if (!isKernelName(name)) refuse('push', 'files with names of letters, digits and _ $ . : -', file)
+      if (sources.has(name)) refuse('push', `one file for the kernel ${name}`, file)
+      const path = join(directory, file)
+      if ((await reading(path, stat(path))).isDirectory()) continue
+      const source = await reading(path, readFile(path, 'utf8'))
+      if (source.trim() === '') refuse('push', 'files that are not empty', file)
+      checkSource(source)
+      sources.set(name, source)
     }
-    return names
+    for (const [name, source] of sources) await this.set(name, source, options)
+    return [...sources.keys()]
   }
 
   /** Every kernel that was stored through Gearmill, and those set as plain keys that have run, by name. */
@@ -180,21 +195,16 @@ export class Kernels {
   start<T = unknown>(name: string, ...args: unknown[]): Promise<Chain<T>>
   start<T = unknown>(options: StartOptions): Promise<Chain<T>>
   async start<T>(what: string | StartOptions, ...rest: unknown[]): Promise<Chain<T>> {
-    const {
-      name,
-      args = [],
-      id,
-      text = false,
-    }: StartOptions = typeof what === 'string' ? { name: what, args: rest } : what
-    checkName(name, 'start')
-    if (!Array.isArray(args)) refuse('start', 'args: a list', args)
-    if (id !== undefined) checkId(id)
+    const options: StartOptions = typeof what === 'string' ? { name: what, args: rest } : what
+    checkStart(options)
+    const { name, args = [], id, text = false } = options
     const { deployment, namespace } = this.#options
-    const values = checkArguments(args)
+    const values = text ? checkTexts(args) : checkArguments(args)
     const chain = id ?? this.#newId()
+    if (id !== undefined) this.#checkLane(id)
     const lane = laneOfChain(namespace, chain)
     if (text) {
-      const texts = values.map((value) => (typeof value === 'string' ? value : refuse('start', 'texts', value)))
+      const texts = values as readonly string[]
       await deployment.call('start', [lane.base, lane.chain(chain)], [name, ...texts])
     } else await deployment.call('chain_start', [lane.base], [chain, encodeCall(name, values)])
     return new StartedChain<T>(chain, this.#client)
@@ -202,15 +212,24 @@ export class Kernels {
 
   /** The chain of that id, whoever started it; its methods throw KERNEL_CHAIN where there is none. */
   chain<T = unknown>(id: string): Chain<T> {
-    checkId(id)
+    checkId(id, 'chain')
     return new StartedChain<T>(id, this.#client)
   }
 
   /** Lets every step go on that waits for the event (`.when({ event })`), and those that will within a day. */
   async signal(event: string): Promise<void> {
+    if (typeof event !== 'string' || event === '') refuse('signal', 'the name of an event', event)
     const { deployment, namespace } = this.#options
     const key = eventKey(namespace, event)
     await deployment.command(key, ['SET', key, '1', 'PX', eventMs])
+  }
+
+  /** A chain in a lane that nobody serves would never run. */
+  #checkLane(id: string): void {
+    const { deployment, namespace } = this.#options
+    const named = laneNamed(id)
+    if (named === undefined || chainLanes(deployment, namespace).some(({ tag }) => tag === named)) return
+    refuse('start', `an id that does not end in -${named}, as those of a lane do`, id)
   }
 
   #newId(): string {
@@ -260,9 +279,32 @@ function summaryOf(kernel: StoredKernel, statistics: ReadonlyMap<string, KernelS
   }
 }
 
+async function reading<T>(path: string, what: Promise<T>): Promise<T> {
+  try {
+    return await what
+  } catch (cause) {
+    throw new PlanError('PLAN_FILE', `cannot read ${path}: ${String(cause)}`, { cause })
+  }
+}
+
 /** The text of a function, so that its source defines the kernel. */
-function sourceOf(name: string, f: (...args: never[]) => unknown): string {
+function sourceOf(f: (...args: never[]) => unknown): string {
   const text = f.toString()
-  if (text.includes('[native code]')) refuse('set', 'a function written in JavaScript', 'a native one')
-  return `export default ${text}\n`
+  if (/\{\s*\[native code\]\s*\}$/.test(text)) refuse('set', 'a function written in JavaScript', 'a native one')
+  if (/^class\b/.test(text)) refuse('set', 'a function', 'a class')
+  // A method is written without the word.
+  const asFunction = text.replace(/^(async\s)?\s*(\*?)/, '$1function$2 ')
+  const source = [text, asFunction].find(isExpression) ?? refuse('set', 'a function that can be written alone', text)
+  // Tools that keep the names of functions write calls of it.
+  const named = /\b__name\(/.test(source) ? 'const __name = (named) => named\n' : ''
+  return `export default ${source}\n${named}`
+}
+
+function isExpression(text: string): boolean {
+  try {
+    parseExpression(`(${text})`)
+    return true
+  } catch {
+    return false
+  }
 }

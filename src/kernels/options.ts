@@ -15,13 +15,47 @@ export interface StartOptions {
 
 const idRule = /^[\w.:-]{1,128}$/
 const known = new Set(['trusted', 'timeoutMs', 'memoryMb', 'retries', 'params', 'grants'])
+const startKnown = new Set(['name', 'args', 'id', 'text'])
+/** Texts that a chain is started with: gm_start takes as many. */
+const mostTexts = 999
 
 export function checkName(name: unknown, where: string): asserts name is string {
   if (!isKernelName(name)) refuse(where, 'a name of 1 to 128 letters, digits and _ $ . : / -', name)
 }
 
-export function checkId(id: string): void {
-  if (!idRule.test(id)) refuse('start', 'an id of 1 to 128 letters, digits and _ . : -', id)
+export function checkId(id: unknown, where: string): asserts id is string {
+  if (typeof id !== 'string' || !idRule.test(id)) refuse(where, 'an id of 1 to 128 letters, digits and _ . : -', id)
+}
+
+export function checkStart(options: unknown): asserts options is StartOptions {
+  const given = isObject(options) ? options : refuse('start', 'a name or { name, args, id, text }', options)
+  for (const name of Object.keys(given)) {
+    if (!startKnown.has(name)) refuse('start', `options ${[...startKnown].join(', ')}`, name)
+  }
+  const { name, args, id, text } = given as Partial<Record<keyof StartOptions, unknown>>
+  checkName(name, 'start')
+  if (id !== undefined) checkId(id, 'start')
+  if (args !== undefined && !Array.isArray(args)) refuse('start', 'args: a list', args)
+  if (text !== undefined && typeof text !== 'boolean') refuse('start', 'text: true or false', text)
+}
+
+/** Arguments as texts, as another client sends them. */
+export function checkTexts(args: readonly unknown[]): string[] {
+  if (args.length > mostTexts) refuse('start', `at most ${mostTexts} texts`, args.length)
+  return args.map((arg, i) => (typeof arg === 'string' ? arg : refuse('start', `argument ${i + 1}: a text`, arg)))
+}
+
+/** How long somebody waits. */
+export function checkWait(options: unknown): AbortSignal | undefined {
+  if (options === undefined) return undefined
+  const { signal } = isObject(options) ? (options as { readonly signal?: unknown }) : refuseWait(options)
+  return signal === undefined || signal instanceof AbortSignal ? signal : refuseWait(signal)
+}
+
+const refuseWait = (got: unknown): never => refuse('chain.done', '{ signal }, an AbortSignal', got)
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 export function checkSource(source: unknown): asserts source is string {
@@ -31,6 +65,7 @@ export function checkSource(source: unknown): asserts source is string {
 }
 
 export function checkOptions(options: KernelOptions): KernelOptions {
+  if (!isObject(options)) refuse('set', `an object of options`, options)
   const { trusted, timeoutMs, memoryMb, retries, params, grants } = options
   for (const name of Object.keys(options)) {
     if (!known.has(name)) refuse('set', `options ${[...known].join(', ')}`, name)
@@ -60,7 +95,7 @@ export function checkOptions(options: KernelOptions): KernelOptions {
   }
 }
 
-/** Arguments as they travel: JSON and bytes; `undefined` is null. */
+/** Arguments as they travel: JSON and bytes; `undefined` is null, and in objects left out. */
 export function checkArguments(args: readonly unknown[]): readonly Value[] {
   return args.map((arg, i) => valueOf(arg, `argument ${i + 1}`, 0))
 }
@@ -79,7 +114,9 @@ function valueOf(value: unknown, path: string, depth: number): Value {
     const prototype: unknown = Object.getPrototypeOf(value)
     if (prototype === Object.prototype || prototype === null) {
       return Object.fromEntries(
-        Object.entries(value).map(([name, item]) => [name, valueOf(item, `${path}.${name}`, depth + 1)]),
+        Object.entries(value)
+          .filter(([, item]) => item !== undefined)
+          .map(([name, item]) => [name, valueOf(item, `${path}.${name}`, depth + 1)]),
       )
     }
   }
@@ -87,7 +124,8 @@ function valueOf(value: unknown, path: string, depth: number): Value {
 }
 
 export function refuse(where: string, expected: string, got: unknown): never {
-  throw new PlanError('PLAN_OPTION', `kernels.${where}: expected ${expected}, got ${show(got)}`)
+  const call = where.includes('.') ? where : `kernels.${where}`
+  throw new PlanError('PLAN_OPTION', `${call}: expected ${expected}, got ${show(got)}`)
 }
 
 function show(value: unknown): string {

@@ -126,11 +126,11 @@ export function isWhole(value: unknown, least: number, most: number): value is n
 const paramTypes: readonly unknown[] = ['string', 'number', 'json', 'bytes'] satisfies ParamType[]
 
 export function isParams(value: unknown): value is readonly ParamType[] {
-  return Array.isArray(value) && value.every((type) => paramTypes.includes(type))
+  return Array.isArray(value) && [...(value as unknown[])].every((type) => paramTypes.includes(type))
 }
 
 const allGrants: readonly unknown[] = ['random'] satisfies Grant[]
 
 export function isGrants(value: unknown): value is readonly Grant[] {
-  return Array.isArray(value) && value.every((grant) => allGrants.includes(grant))
+  return Array.isArray(value) && [...(value as unknown[])].every((grant) => allGrants.includes(grant))
 }
