@@ -1,4 +1,5 @@
 // `mill.models` inside of executors: models run here, in sessions that are kept.
+import { inspect } from 'node:util'
 import type { Tensor, TensorInput } from '../codec/tensor.ts'
 import { ModelError } from '../errors.ts'
 import type { Predictor } from '../pipeline/operations/predict.ts'
@@ -96,6 +97,10 @@ export class ExecutorModels {
 /** Throws MODEL_OUTPUT. */
 export function checkOutputs({ name, outputs }: ModelInfo, wanted: readonly string[] | undefined): void {
   const names = outputs.map((output) => output.name)
+  if (wanted !== undefined && (!Array.isArray(wanted) || wanted.length === 0)) {
+    const message = `model ${name}: expected outputs to be an array of some of ${names.join(', ')}, got ${inspect(wanted)}`
+    throw new ModelError('MODEL_OUTPUT', message)
+  }
   for (const output of wanted ?? []) {
     if (names.includes(output)) continue
     throw new ModelError('MODEL_OUTPUT', `model ${name} has no output '${output}'; it has ${names.join(', ')}`)

@@ -11,13 +11,18 @@ export class ModelStore {
   readonly #values: NamedValues<ModelInfo>
 
   constructor(deployment: Deployment, namespace: string) {
-    this.#values = new NamedValues(deployment, namespace, 'model')
+    const isValid = ({ inputs, outputs }: Partial<ModelInfo>): boolean =>
+      Array.isArray(inputs) && Array.isArray(outputs)
+    this.#values = new NamedValues(deployment, namespace, 'model', isValid)
   }
 
   /** Throws MODEL_FORMAT, MODEL_NAME. */
   async set(name: string, onnx: Uint8Array): Promise<ModelInfo> {
     if (!(onnx instanceof Uint8Array)) {
-      throw new ModelError('MODEL_FORMAT', `model ${name}: expected the bytes of an ONNX file, got ${typeof onnx}`)
+      throw new ModelError(
+        'MODEL_FORMAT',
+        `model ${String(name)}: expected the bytes of an ONNX file, got ${typeof onnx}`,
+      )
     }
     const { inputs, outputs } = readSignature(onnx)
     return this.#values.put(name, { inputs, outputs }, onnx)

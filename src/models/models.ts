@@ -77,8 +77,8 @@ export class Models {
     inputs: Readonly<Record<string, TensorInput>>,
     options: ModelRunOptions = {},
   ): Promise<Record<string, Tensor>> {
+    checkSubmitOptions('models.run', options, ['outputs'])
     const { outputs, ...submitting } = options
-    checkSubmitOptions('models.run', submitting)
     const site = callSite()
     const info = await this.#store.known(name)
     // What is wrong with the inputs is said here: no executor is needed to see it.

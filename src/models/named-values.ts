@@ -2,8 +2,10 @@
 // larger ones lie beside it in parts, so that no call carries more than one part. Parts are uploaded under a name of their own
 // and expire until one function call makes them the value: a reader sees the old one or the new one.
 import { createHash, randomBytes } from 'node:crypto'
+import { inspect } from 'node:util'
 import { ModelError } from '../errors.ts'
 import type { Deployment, Reply } from '../redis/deployment.ts'
+import { ReplyError } from '../redis/failures.ts'
 import { itemsOf, numberOf, textOf } from '../redis/replies.ts'
 
 /** Bytes that lie in the hash itself. */
@@ -28,21 +30,23 @@ export interface ValueInfo {
 export class NamedValues<I extends ValueInfo> {
   readonly #deployment: Deployment
   readonly #kind: string
+  readonly #isValid: (info: Partial<I>) => boolean
   readonly #prefix: string
   /** The names of all values. */
   readonly #index: string
 
-  /** @param kind `model` or `tensor` */
-  constructor(deployment: Deployment, namespace: string, kind: string) {
+  /** @param kind `model` or `tensor` @param isValid whether this can be what is said about a value of the kind */
+  constructor(deployment: Deployment, namespace: string, kind: string, isValid: (info: Partial<I>) => boolean) {
     this.#deployment = deployment
     this.#kind = kind
+    this.#isValid = isValid
     this.#prefix = `${namespace}:{${kind}:`
     this.#index = `${namespace}:{gm0}:${kind}s`
   }
 
   #key(name: string): string {
     if (typeof name !== 'string' || !nameRule.test(name)) {
-      throw new ModelError('MODEL_NAME', `${this.#kind}: ${JSON.stringify(name)} is not a name`)
+      throw new ModelError('MODEL_NAME', `${this.#kind}: ${inspect(name, { depth: 0 })} is not a name`)
     }
     // The name is the hash tag: a value and its parts are in one slot, and values are spread over the shards.
     return `${this.#prefix}${name}}`
@@ -72,23 +76,47 @@ export class NamedValues<I extends ValueInfo> {
     return info
   }
 
-  /** Undefined where there is none. */
+  /** Undefined where there is none. Throws MODEL_DAMAGED. */
   async info(name: string): Promise<I | undefined> {
+    const [text] = await this.#fields(name, ['info'])
+    return text === null || text === undefined ? undefined : this.#infoOf(name, textOf(text))
+  }
+
+  async #fields(name: string, fields: readonly string[]): Promise<readonly Reply[]> {
     const key = this.#key(name)
-    const text = await this.#deployment.command(key, ['HGET', key, 'info'])
-    return text === null ? undefined : (JSON.parse(textOf(text)) as I)
+    try {
+      return itemsOf(await this.#deployment.command(key, ['HMGET', key, ...fields], { binary: true }))
+    } catch (error) {
+      if (!(error instanceof ReplyError) || error.prefix !== 'WRONGTYPE') throw error
+      throw this.#damaged(name, 'its key holds another type of value')
+    }
+  }
+
+  #infoOf(name: string, text: string): I {
+    let info: Partial<I> | null
+    try {
+      info = JSON.parse(text) as Partial<I> | null
+    } catch {
+      throw this.#damaged(name, 'what is known of it is no JSON')
+    }
+    if (
+      info?.name === name &&
+      typeof info.hash === 'string' &&
+      Number.isSafeInteger(info.bytes) &&
+      this.#isValid(info)
+    ) {
+      return info as I
+    }
+    throw this.#damaged(name, 'what is known of it is not what was stored')
   }
 
   /** Undefined where there is none. Throws MODEL_DAMAGED where it is not what was stored. */
   async read(name: string): Promise<{ readonly info: I; readonly bytes: Uint8Array } | undefined> {
     const key = this.#key(name)
     for (let tries = 0; tries < mostReads; tries++) {
-      const fields = await this.#deployment.command(key, ['HMGET', key, 'info', 'upload', 'parts', 'data'], {
-        binary: true,
-      })
-      const [text, upload, parts, data] = itemsOf(fields)
+      const [text, upload, parts, data] = await this.#fields(name, ['info', 'upload', 'parts', 'data'])
       if (text === undefined || text === null) return undefined
-      const info = JSON.parse(textOf(text)) as I
+      const info = this.#infoOf(name, textOf(text))
       const count = Number(textOf(parts))
       const bytes = count === 0 ? bytesOf(data) : await this.#join(`${key}:${textOf(upload)}`, count, info.bytes)
       if (bytes === undefined) continue
@@ -117,7 +145,7 @@ export class NamedValues<I extends ValueInfo> {
     return new ModelError('MODEL_DAMAGED', `${this.#kind} ${name}: ${reason}`)
   }
 
-  /** All values, by name. */
+  /** All values, by name. Throws MODEL_DAMAGED. */
   async list(): Promise<I[]> {
     const names = new Set<string>()
     let cursor = '0'

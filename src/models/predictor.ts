@@ -57,7 +57,13 @@ export class ModelPredictor implements Predictor {
     const info = await this.#models.meaning(this.#name)
     await this.#models.session(info)
     if (info.hash === this.#info?.hash) return
-    this.#inputs = info.inputs.map((value) => batched(this.#name, value))
+    const inputs = info.inputs.map((value) => batched(this.#name, value))
+    const fixed = new Set(inputs.flatMap((input) => input.fixed ?? []))
+    if (fixed.size > 1) {
+      const message = `the inputs of model ${this.#name} take different numbers of records: ${[...fixed].join(', ')}`
+      throw new ModelError('MODEL_OUTPUT', message)
+    }
+    this.#inputs = inputs
     this.#info = info
   }
 
@@ -192,6 +198,7 @@ function batched(model: string, declared: ModelValue): Batched {
   if (shape === undefined) return { name, dtype, fixed: undefined, row: undefined, length: undefined, kind, declared }
   const [first, ...row] = shape
   if (first === undefined) throw new ModelError('MODEL_OUTPUT', `${where} is a scalar: it has no dimension for records`)
+  if (first === 0) throw new ModelError('MODEL_OUTPUT', `${where} takes no records: its first dimension is 0`)
   const sizes = row.filter((size) => typeof size === 'number')
   // Strings are looked at one by one.
   const isKnown = sizes.length === row.length && dtype !== 'string'

@@ -28,10 +28,15 @@ export class Session {
     return session
   }
 
-  /** Throws MODEL_RUN. */
+  /** Throws MODEL_RUN, MODEL_INPUT. */
   async run(feed: ReadonlyMap<string, Tensor>, outputs?: readonly string[]): Promise<Record<string, Tensor>> {
     const feeds: Record<string, NativeTensor> = {}
-    for (const [name, { dtype, shape, data }] of feed) feeds[name] = { type: dtype, dims: shape, data }
+    for (const [name, { dtype, shape, data }] of feed) {
+      if (dtype === 'string' && (data as readonly string[]).some((text) => text.includes('\0'))) {
+        throw new ModelError('MODEL_INPUT', `input '${name}': onnxruntime would cut a text at the NUL character in it`)
+      }
+      feeds[name] = { type: dtype, dims: shape, data }
+    }
     const results = await this.#native.run(feeds, outputs)
     const tensors: Record<string, Tensor> = {}
     for (const [name, { type, dims, data }] of Object.entries(results)) {

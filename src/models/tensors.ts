@@ -1,5 +1,5 @@
 // `mill.tensors`: tensors as values in Redis.
-import type { Dtype } from '../codec/dtypes.ts'
+import { type Dtype, isDtype } from '../codec/dtypes.ts'
 import { type Tensor, type TensorInput, decodeTensor, encodeTensor, tensorOf } from '../codec/tensor.ts'
 import type { Deployment } from '../redis/deployment.ts'
 import { NamedValues, type ValueInfo } from './named-values.ts'
@@ -14,7 +14,8 @@ export class Tensors {
   readonly #values: NamedValues<TensorInfo>
 
   constructor(deployment: Deployment, namespace: string) {
-    this.#values = new NamedValues(deployment, namespace, 'tensor')
+    const isValid = ({ dtype, shape }: Partial<TensorInfo>): boolean => isDtype(dtype) && Array.isArray(shape)
+    this.#values = new NamedValues(deployment, namespace, 'tensor', isValid)
   }
 
   /**
@@ -27,7 +28,7 @@ export class Tensors {
    * await mill.tensors.set('t', { dtype: 'float32', shape: [1, 4], data: Float32Array.of(1, 2, 3, 4) })
    */
   async set(name: string, tensor: TensorInput): Promise<TensorInfo> {
-    const checked = tensorOf(tensor, `tensor ${name}`)
+    const checked = tensorOf(tensor, `tensor ${String(name)}`)
     const { dtype, shape } = checked
     return this.#values.put(name, { dtype, shape }, encodeTensor(checked))
   }

@@ -222,6 +222,38 @@ describeTopologies('models', (topology) => {
     expect(errors.map(({ code }) => code)).toEqual(['MODEL_OUTPUT', 'MODEL_OUTPUT'])
   })
 
+  it('refuse models that take no records, or different numbers of them', async () => {
+    const refused = { code: 'MODEL_OUTPUT' }
+    await mill.models.set('no-records', operator('Neg', 'float32', [0, 1]))
+    await expect(mill.from([1, 2]).predict('no-records').run()).rejects.toMatchObject(refused)
+    const value = (name: string, size: number) => ({ name, type: 'float32', shape: [size] }) as const
+    const twoAndThree = onnxFile({
+      inputs: [value('x', 2), value('z', 3)],
+      outputs: [value('y', 2), value('w', 3)],
+      nodes: [
+        { op: 'Neg', inputs: ['x'], outputs: ['y'] },
+        { op: 'Neg', inputs: ['z'], outputs: ['w'] },
+      ],
+    })
+    await mill.models.set('two-and-three', twoAndThree)
+    const mixed = mill.from([1]).predict('two-and-three', { input: (n) => ({ x: n, z: n }) })
+    await expect(mixed.run()).rejects.toMatchObject(refused)
+  })
+
+  it('refuse options, and texts that would be cut', async () => {
+    await mill.models.set('m', sumAndDifference)
+    const run = (options: unknown) => mill.models.run('m', { x: pair(1, 2) }, options as object)
+    await expect(run(null)).rejects.toMatchObject({ code: 'PLAN_OPTION' })
+    for (const outputs of ['y', [], null])
+      await expect(run({ outputs })).rejects.toMatchObject({ code: 'MODEL_OUTPUT' })
+    await mill.models.set('text', operator('Identity', 'string', ['N']))
+    const text = (...data: string[]): Tensor => ({ dtype: 'string', shape: [data.length], data })
+    expect((await mill.models.run('text', { x: text('', 'ü💥') })).y?.data).toEqual(['', 'ü💥'])
+    await expect(mill.models.run('text', { x: text('a\0b') })).rejects.toMatchObject({ code: 'MODEL_INPUT' })
+    const { results, errors } = await mill.from(['a', 'b\0', 'c']).predict('text').run({ onError: 'skip' })
+    expect([results.map(({ record }) => record), errors.map(({ code }) => code)]).toEqual([['a', 'c'], ['MODEL_INPUT']])
+  })
+
   it('fail the records that are to blame, and no others', async () => {
     await mill.models.set('lookup', lookup)
     const rows = Array.from({ length: 100 }, (_, n) => (n === 41 ? 9 : n === 77 ? -9 : n % 4))

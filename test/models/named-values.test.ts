@@ -16,7 +16,7 @@ describeTopologies('named values', (topology) => {
   let values: NamedValues<Note>
   beforeAll(async () => {
     deployment = await connectDeployment(await topology.url())
-    values = new NamedValues(deployment, 'nv', 'model')
+    values = new NamedValues(deployment, 'nv', 'model', () => true)
   })
   afterEach(() => flush())
   afterAll(() => deployment.close())
@@ -87,6 +87,39 @@ describeTopologies('named values', (topology) => {
     await deployment.command(part, ['DEL', part])
     await expect(values.read('m')).rejects.toMatchObject({ code: 'MODEL_DAMAGED' })
     await expect(values.put('no spaces', about(''), Buffer.alloc(1))).rejects.toMatchObject({ code: 'MODEL_NAME' })
+  })
+
+  it('that somebody else wrote to are damaged, until they are stored again or removed', async () => {
+    const key = 'nv:{tensor:t}'
+    const tensors = new Tensors(deployment, 'nv')
+    const damages: (readonly string[][])[] = [
+      [['HSET', key, 'info', '{']],
+      [['HSET', key, 'info', 'null']],
+      [['HSET', key, 'info', '{}']],
+      [['HSET', key, 'info', '{"name":"t","hash":"","bytes":1,"dtype":"none","shape":[]}']],
+      [
+        ['HDEL', key, 'parts', 'upload'],
+        ['HSET', key, 'data', 'other'],
+      ],
+      [
+        ['DEL', key],
+        ['RPUSH', key, 'other'],
+      ],
+    ]
+    for (const commands of damages) {
+      await tensors.set('t', { dtype: 'float32', shape: [1], data: [5] })
+      for (const command of commands) await deployment.command(key, command)
+      await expect(tensors.get('t')).rejects.toMatchObject({ code: 'MODEL_DAMAGED' })
+      expect(await tensors.remove('t')).toBe(true)
+      expect(await keys()).toEqual([])
+    }
+    await deployment.command(key, ['RPUSH', key, 'other'])
+    await tensors.set('t', { dtype: 'float32', shape: [1], data: [5] })
+    expect((await tensors.get('t'))?.data).toEqual(Float32Array.of(5))
+    await tensors.remove('t')
+    for (const name of [5n, Symbol('t'), undefined, {}]) {
+      await expect(tensors.get(name as string)).rejects.toMatchObject({ code: 'MODEL_NAME' })
+    }
   })
 
   it('can be tensors', async () => {
