@@ -79,9 +79,7 @@ export class FileWriter {
         ? cause
         : new BufferError('BUFFER_FILE', `cannot write ${this.path}`, { cause })
     }
-    await syncDirectory(dirname(this.path)).catch((cause: unknown) => {
-      throw new BufferError('BUFFER_FILE', `${this.path} is written, but may not outlive a loss of power`, { cause })
-    })
+    await syncDirectory(dirname(this.path))
   }
 
   /** Leaves no trace; what was at `path` stays. Does nothing after `finish`. */
@@ -136,13 +134,16 @@ function markSuperseded(path: string): void {
   }
 }
 
-/** Makes a rename durable. Windows cannot; there the rename itself has to do. */
+/**
+ * Makes a rename durable. Windows cannot, some file systems cannot, and a folder that may not be read cannot be opened:
+ * there the rename itself has to do. It is no failure, for the file is in its place.
+ */
 async function syncDirectory(path: string): Promise<void> {
   if (process.platform === 'win32') return
-  const directory = await open(path, 'r')
   try {
+    await using directory = await open(path, 'r')
     await directory.sync()
-  } finally {
-    await directory.close()
+  } catch {
+    // As above.
   }
 }

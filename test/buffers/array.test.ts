@@ -1,5 +1,5 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { inspect } from 'node:util'
 import { crc32 } from 'node:zlib'
 import fc from 'fast-check'
@@ -153,6 +153,14 @@ describe('a writer', () => {
     expect([array.get(0), array.get(1), array.length]).toEqual([movies[1], movies[2], 2])
     expect(codeOf(() => writer.append(movies[0] as Movie))).toBe('BUFFER_CLOSED')
     await expect(writer.close()).rejects.toMatchObject({ code: 'BUFFER_CLOSED' })
+  })
+
+  it.runIf(process.getuid?.() !== 0)('writes into a folder that it may not read', async () => {
+    const folder = path('folder')
+    mkdirSync(folder, { mode: 0o333 })
+    await buildArray(join(folder, 'file.gmb'), u32, [1])
+    expect(openArray(join(folder, 'file.gmb'), u32).get(0)).toBe(1)
+    chmodSync(folder, 0o700)
   })
 
   it('leaves what was there when it gives up', async () => {
