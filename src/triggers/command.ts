@@ -1,14 +1,15 @@
 // Commands: functions that any client of the server can call.
-import { checkFunction } from '../pipeline/options.ts'
+import { setTimeout as delay } from 'node:timers/promises'
+import { checkFunction, refuse } from '../pipeline/options.ts'
 import { callSite } from '../pipeline/site.ts'
 import type { StepProgram } from '../pipeline/program.ts'
 import type { LaunchRealm } from '../pipeline/run.ts'
 import type { RegisterOptions, Trigger } from '../pipeline/trigger.ts'
-import { TriggerError, catalogue, type ErrorCode } from '../errors.ts'
+import { ConnectError, TriggerError, catalogue, type ErrorCode } from '../errors.ts'
 import { itemsOf, textOf } from '../redis/replies.ts'
-import type { BlockingConnection, Deployment } from '../redis/deployment.ts'
+import type { Argument, BlockingConnection, Deployment } from '../redis/deployment.ts'
 import { RegisteredTrigger } from './handle.ts'
-import type { TriggerClient } from './keys.ts'
+import { replyKey, type TriggerClient } from './keys.ts'
 import { checkCommandOptions } from './options.ts'
 import type { Triggers } from './registry.ts'
 
@@ -16,6 +17,7 @@ const defaultBatch = 32
 const defaultTimeoutMs = 30_000
 const connections = 16
 const sliceMs = 5000
+const retryMs = 100
 
 /** A registered command. */
 export interface Command<A extends readonly string[], R> extends Trigger {
@@ -97,11 +99,15 @@ export class Calls {
     return this.client.deployment
   }
 
-  async call(name: string, args: readonly string[], timeoutMs: number): Promise<unknown> {
-    const lane = `${this.client.namespace}:{gm0}`
-    const id = textOf(await this.#deployment.call('call', [lane], [name, ...args]).catch(refused))
+  async call(name: string, args: readonly unknown[], timeoutMs: number): Promise<unknown> {
+    const { namespace } = this.client
+    if (typeof timeoutMs !== 'number' || !(timeoutMs >= 0)) {
+      refuse('callWithin', 'the time limit to be milliseconds of at least 0', timeoutMs)
+    }
+    checkArguments(args)
+    const id = textOf(await this.#deployment.call('call', [`${namespace}:{gm0}`], [name, ...args]).catch(refused))
     const deadline = performance.now() + timeoutMs
-    const key = `${lane}:reply:${id}`
+    const key = replyKey(namespace, id)
     for (;;) {
       const left = deadline - performance.now()
       if (left <= 0) {
@@ -119,6 +125,11 @@ export class Calls {
       const reply = await connection.command(['BLPOP', key, Math.max(0.01, withinMs / 1000)])
       const answer = itemsOf(reply)[1]
       return answer === undefined ? undefined : textOf(answer)
+    } catch (error) {
+      // The answer waits in the server.
+      if (!(error instanceof ConnectError && error.retryable)) throw error
+      await delay(retryMs)
+      return undefined
     } finally {
       this.#giveBack(connection)
     }
@@ -145,6 +156,13 @@ export class Calls {
 
   async close(): Promise<void> {
     await Promise.all([...this.#open].map((connection) => connection.close()))
+  }
+}
+
+function checkArguments(args: readonly unknown[]): asserts args is readonly Argument[] {
+  for (const argument of args) {
+    const isArgument = typeof argument === 'string' || typeof argument === 'number' || argument instanceof Uint8Array
+    if (!isArgument) refuse('call', 'arguments that are texts', argument)
   }
 }
 

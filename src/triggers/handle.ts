@@ -1,18 +1,16 @@
 // A trigger as a client holds it: by its name.
-import { setTimeout as delay } from 'node:timers/promises'
 import { decodeLetter, type Letter } from '../engine/effects.ts'
-import { TriggerError } from '../errors.ts'
 import type { DeadLetter, Trigger, TriggerStatus } from '../pipeline/trigger.ts'
 import type { Reply } from '../redis/deployment.ts'
 import { itemsOf, numberOf, pairsOf, textMapOf, textOf } from '../redis/replies.ts'
 import { packPlain, unpackPlain, type KeptEvent } from './host/event-batch.ts'
-import { eventNameOf, groupOf, homeKeys, type HomeKeys, type TriggerClient } from './keys.ts'
+import { eventNameOf, homeKeys, type HomeKeys, type TriggerClient } from './keys.ts'
+import { removeTrigger, unknownTrigger, untilReleased } from './removal.ts'
 import type { KeptKeyEvent } from './sources/keys.ts'
 import { statusOf } from './status.ts'
 import { toldError } from './told.ts'
 
 const lettersTogether = 100
-const lookMs = 20
 
 interface StoredLetter {
   readonly home: HomeKeys
@@ -38,12 +36,8 @@ export class RegisteredTrigger implements Trigger {
 
   async #fields(): Promise<ReadonlyMap<string, string>> {
     const fields = textMapOf(await this.#client.deployment.command(this.#key, ['HGETALL', this.#key]))
-    if (!fields.has('rev') || fields.get('state') === 'removed') throw this.#unknown()
+    if (!fields.has('rev') || fields.get('state') === 'removed') throw unknownTrigger(this.name)
     return fields
-  }
-
-  #unknown(): TriggerError {
-    return new TriggerError('TRIGGER_UNKNOWN', `there is no trigger ${JSON.stringify(this.name)}`)
   }
 
   async #homes(): Promise<HomeKeys[]> {
@@ -55,7 +49,8 @@ export class RegisteredTrigger implements Trigger {
 
   async pause(): Promise<void> {
     await this.#move('paused')
-    await this.#released()
+    // Somebody may resume it meanwhile.
+    await untilReleased(this.name, this.#client, ['paused', 'stopped'])
   }
 
   async resume(): Promise<void> {
@@ -65,58 +60,11 @@ export class RegisteredTrigger implements Trigger {
   async #move(state: string): Promise<void> {
     const { deployment, keys } = this.#client
     const moved = await deployment.call('trigger_state', [this.#key, keys.events], [this.name, state, ''])
-    if (numberOf(moved) === 0) throw this.#unknown()
+    if (numberOf(moved) === 0) throw unknownTrigger(this.name)
   }
 
-  /** Resolves when no worker holds a seat of it: a dead one's are free when its leases are over. */
-  async #released(): Promise<void> {
-    const { deployment, keys } = this.#client
-    for (;;) {
-      const [seats, time] = await Promise.all([
-        deployment.command(keys.seats, ['HGETALL', keys.seats]),
-        deployment.command(keys.seats, ['TIME']),
-      ])
-      const now = numberOf(itemsOf(time)[0]) * 1000
-      const held = [...textMapOf(seats)].some(
-        ([id, holder]) => id.slice(id.indexOf('.') + 1) === this.name && Number(holder.split(' ')[2]) > now,
-      )
-      if (!held) return
-      await delay(lookMs)
-    }
-  }
-
-  async remove(): Promise<void> {
-    const { deployment, keys, namespace } = this.#client
-    const fields = await this.#fields()
-    await this.#move('removed')
-    await this.#released()
-    const group = groupOf(namespace, this.name)
-    for (const home of await this.#homes()) {
-      const fences = itemsOf(await deployment.command(home.fences, ['HKEYS', home.fences])).map(textOf)
-      const streams = new Set(fences.map((field) => field.replace(/^\d+\|/, '')))
-      await Promise.all([...streams].map((stream) => this.#leaveStream(stream, group)))
-      const all = [home.fences, home.counters, home.retries, home.due, home.letters, home.outboxes]
-      await deployment.command(home.fences, ['UNLINK', ...all])
-    }
-    const realm = fields.get('realmkey') ?? ''
-    if (realm !== '') await deployment.call('realm_leave', [realm], [`t.${this.name}`])
-    const own = [this.#key, keys.homes(this.name), keys.internal(this.name), keys.marks(this.name)]
-    const stored = [fields.get('program') ?? '', fields.get('code') ?? ''].filter((key) => key !== '')
-    await deployment.command(this.#key, ['UNLINK', ...own, ...stored])
-    const seats = itemsOf(await deployment.command(keys.seats, ['HKEYS', keys.seats])).map(textOf)
-    const mine = seats.filter((id) => id.slice(id.indexOf('.') + 1) === this.name)
-    if (mine.length > 0) await deployment.command(keys.seats, ['HDEL', keys.seats, ...mine])
-    await deployment.command(keys.registry, ['HDEL', keys.registry, this.name])
-    await deployment.call(
-      'trigger_forget',
-      [keys.registry, keys.seats, keys.live, keys.events, keys.tapPositions],
-      [keys.prefix],
-    )
-  }
-
-  async #leaveStream(stream: string, group: string): Promise<void> {
-    // The stream may be gone, or be of another type by now.
-    await this.#client.deployment.command(stream, ['XGROUP', 'DESTROY', stream, group]).catch(() => undefined)
+  remove(): Promise<void> {
+    return removeTrigger(this.name, this.#client)
   }
 
   async deadLetters(): Promise<DeadLetter[]> {

@@ -115,3 +115,16 @@ export function eventNameOf(field: string): EventName {
   const second = field.indexOf(' ', first + 1)
   return { id: field.slice(0, first), part: Number(field.slice(first + 1, second)), stream: field.slice(second + 1) }
 }
+
+/** The streams that the fences of a home guard: each under its key, or with a seat's number in front. */
+export function streamsIn(fields: readonly string[]): string[] {
+  return [...new Set(fields.flatMap((field) => [field, field.replace(/^\d+\|/, '')]))]
+}
+
+/** How long an answer waits for whoever called, in milliseconds. */
+export const answerMs = 60_000
+
+/** The list that holds the answer of a call. */
+export function replyKey(namespace: string, call: string): string {
+  return `${namespace}:{gm0}:reply:${call}`
+}

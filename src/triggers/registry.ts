@@ -15,7 +15,7 @@ import type { RegisterOptions, Trigger, TriggerKind, TriggerStatus } from '../pi
 import { itemsOf, numberOf, textMapOf, textOf } from '../redis/replies.ts'
 import { findStreams } from './host/streams.ts'
 import { RegisteredTrigger } from './handle.ts'
-import { groupOf, tapName, triggerKeys, type TriggerClient, type TriggerKeys } from './keys.ts'
+import { groupOf, homeKeys, homeTag, tapName, triggerKeys, type TriggerClient, type TriggerKeys } from './keys.ts'
 import { checkName, checkRegister, checkRegisterOptions, type TriggerOptions } from './options.ts'
 import type { SourceDescription } from './sources/source.ts'
 import { streamsOf } from './sources/stream.ts'
@@ -149,8 +149,9 @@ export class Triggers {
     const keys = this.#keys
     const programKey = keys.program(name, revision)
     const codeKey = code === undefined ? programKey : keys.code(name, revision)
-    await this.#openStreams(name, source, trigger)
-    for (let tries = 0; ; tries++) {
+    for (let tries = 0; ;) {
+      await this.#refuseTaken(name, kind, version)
+      await this.#openStreams(name, source, trigger)
       await writeLarge(deployment, programKey, program, unregisteredMs)
       if (code !== undefined) await writeLarge(deployment, codeKey, code.bytes, unregisteredMs)
       const seats = kind === 'schedule' ? 1 : trigger.concurrency
@@ -168,13 +169,30 @@ export class Triggers {
         if (old.length > 0) await deployment.command(keys.registry, ['UNLINK', ...old])
         return this.get(name)
       }
-      if (status === -2 && tries < mostTries) continue
+      // Somebody began to remove it in between.
+      if (status === -4) continue
+      if (status === -2 && tries++ < mostTries) continue
       await deployment.command(programKey, ['UNLINK', programKey, codeKey])
-      if (status === -1) {
-        const there = textOf(reply[1])
-        throw new TriggerError('TRIGGER_VERSION', `trigger ${name} has version ${there}; this one has ${version}`)
+      throw status === -1 ? newer(name, textOf(reply[1]), version) : taken(name, textOf(reply[1]))
+    }
+  }
+
+  /** Before anything is written. A removal of that name is waited for. */
+  async #refuseTaken(name: string, kind: TriggerKind, version: number): Promise<void> {
+    const { deployment } = this.client
+    const key = this.#keys.trigger(name)
+    for (;;) {
+      const [there, time] = await Promise.all([
+        deployment.command(key, ['HMGET', key, 'version', 'kind', 'state', 'removing']),
+        deployment.command(key, ['TIME']),
+      ])
+      const [theirs = '', theirKind = '', state, removing = ''] = itemsOf(there).map(textOf)
+      if (state !== 'removed' || Number(removing) <= numberOf(itemsOf(time)[0]) * 1000) {
+        if (theirs !== '' && Number(theirs) > version) throw newer(name, theirs, version)
+        if (theirKind !== '' && theirKind !== kind) throw taken(name, theirKind)
+        return
       }
-      throw new TriggerError('TRIGGER_KIND', `${name} is the name of a ${textOf(reply[1])} trigger already`)
+      await delay(lookMs)
     }
   }
 
@@ -198,7 +216,16 @@ export class Triggers {
     }
     if (from !== 'new') return
     const found = 'key' in streams ? [streams.key] : await findStreams(deployment, streams.pattern, namespace)
-    await Promise.all(found.map((stream) => this.#makeGroup(stream, group, '$')))
+    const homes = this.#keys.homes(name)
+    await Promise.all(
+      found.map(async (stream) => {
+        // remove() knows it by that, also where no worker ever came.
+        const home = homeKeys(namespace, name, homeTag(deployment, stream))
+        await deployment.command(homes, ['SADD', homes, home.tag])
+        await deployment.command(home.fences, ['HSETNX', home.fences, stream, '0'])
+        await this.#makeGroup(stream, group, '$')
+      }),
+    )
   }
 
   /** Resolves when every primary is followed, so that what is written from then on is seen; does not wait where nobody works. */
@@ -239,6 +266,14 @@ export class Triggers {
       if (!String(error).includes('BUSYGROUP')) throw error
     }
   }
+}
+
+function newer(name: string, theirs: string, version: number): TriggerError {
+  return new TriggerError('TRIGGER_VERSION', `trigger ${name} has version ${theirs}; this one has ${version}`)
+}
+
+function taken(name: string, kind: string): TriggerError {
+  return new TriggerError('TRIGGER_KIND', `${name} is the name of a ${kind} trigger already`)
 }
 
 /** Files are published once, at the end; a trigger has none. */

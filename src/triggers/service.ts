@@ -351,7 +351,7 @@ export class TriggerService {
     if (name === tapName) return
     const key = this.#keys.trigger(name)
     await this.#options.deployment
-      .call('trigger_trouble', [key], [revision, errorText(failure)])
+      .call('trigger_note', [key], [revision, 'error', errorText(failure)])
       .catch((error: unknown) => this.#options.logger.warn(`noting trouble: ${String(error)}`))
   }
 

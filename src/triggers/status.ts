@@ -3,7 +3,7 @@ import type { TriggerKind, TriggerState, TriggerStatus } from '../pipeline/trigg
 import type { Deployment, Reply } from '../redis/deployment.ts'
 import { itemsOf, numberOf, textMapOf, textOf } from '../redis/replies.ts'
 import { timeOf } from './host/event-batch.ts'
-import { groupOf, type HomeKeys, type TriggerClient } from './keys.ts'
+import { groupOf, streamsIn, type HomeKeys, type TriggerClient } from './keys.ts'
 import { toldError } from './told.ts'
 
 /** Nothing comes after it. */
@@ -86,7 +86,7 @@ async function readHome(deployment: Deployment, home: HomeKeys, group: string): 
     deployment.command(home.letters, ['HLEN', home.letters]),
     deployment.command(home.fences, ['HKEYS', home.fences]),
   ])
-  const streams = [...new Set(itemsOf(fences).map((field) => textOf(field).replace(/^\d+\|/, '')))]
+  const streams = streamsIn(itemsOf(fences).map(textOf))
   const waiting = await Promise.all(streams.map((stream) => readStream(deployment, stream, group)))
   return {
     counters: textMapOf(counters),

@@ -2,10 +2,14 @@
 -- Keys: registry, trigger, events, program, code (program again where there is none).
 -- Args: name, kind, version, revision, seats, options (JSON), source (JSON), realm (JSON; '' none), its key.
 -- Returns { 1, program and code of the revision that was replaced }; { -1, version } where a higher version is there;
--- { -2 } where program or code expired before; { -3, kind } where the name belongs to a trigger of another kind. Work: constant.
+-- { -2 } where program or code expired before; { -3, kind } where the name belongs to a trigger of another kind; { -4 } where
+-- the trigger of that name is being removed. Work: constant.
 local function trigger_put(keys, args)
   local registry, trigger = keys[1], keys[2]
-  local there = redis.call('HMGET', trigger, 'version', 'kind', 'program', 'code', 'state', 'realmkey')
+  local there = redis.call('HMGET', trigger, 'version', 'kind', 'program', 'code', 'state', 'realmkey', 'removing')
+  if there[5] == 'removed' and tonumber(there[7] or '0') > now_ms() then
+    return { -4 }
+  end
   if there[1] and tonumber(there[1]) > tonumber(args[3]) then
     return { -1, there[1] }
   end

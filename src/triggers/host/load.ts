@@ -10,7 +10,7 @@ import type { Deployment } from '../../redis/deployment.ts'
 import { textMapOf } from '../../redis/replies.ts'
 import { parseUrl } from '../../redis/url.ts'
 import type { Watch } from '../../redis/user.ts'
-import type { TriggerKeys } from '../keys.ts'
+import { answerMs, replyKey, type TriggerKeys } from '../keys.ts'
 import type { TriggerOptions } from '../options.ts'
 import { type CallEvent, commandSource } from '../sources/command.ts'
 import { keySource } from '../sources/keys.ts'
@@ -20,9 +20,6 @@ import { streamSource } from '../sources/stream.ts'
 import { BatchProgram, type BatchOutcome } from './batch-program.ts'
 import type { EventBatch } from './event-batch.ts'
 import { LoopBreaker } from './loop-breaker.ts'
-
-/** How long a reply waits for whoever called, in milliseconds. */
-const replyMs = 60_000
 
 export interface LoadedTrigger {
   readonly trigger: TriggerOptions
@@ -125,10 +122,10 @@ async function functionsOf(
 
 /** `{"ok": ...}` or `{"error": {code, message}}` in a list that whoever called waits for. */
 function replyTo(namespace: string, { call }: CallEvent, i: number, outcome: BatchOutcome): readonly Command[] {
-  const key = `${namespace}:{gm0}:reply:${call}`
+  const key = replyKey(namespace, call)
   return [
     ['RPUSH', key, replyText(i, outcome)],
-    ['PEXPIRE', key, replyMs],
+    ['PEXPIRE', key, answerMs],
   ]
 }
 
@@ -136,7 +133,8 @@ function replyText(i: number, outcome: BatchOutcome): string {
   const failure = outcome.failures.get(i)
   if (failure !== undefined) return JSON.stringify({ error: { code: failure.code, message: failure.message } })
   try {
-    return JSON.stringify({ ok: outcome.results[i] ?? null })
+    // A function, or what makes nothing of itself, is no JSON.
+    return `{"ok":${JSON.stringify(outcome.results[i]) ?? 'null'}}`
   } catch (error) {
     const message = `the result is no JSON: ${error instanceof Error ? error.message : String(error)}`
     return JSON.stringify({ error: { code: 'PLAN_RECORD', message } })

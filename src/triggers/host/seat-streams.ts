@@ -25,6 +25,8 @@ export interface SeatStreamsOptions {
   readonly give: (batch: RawBatch) => Promise<void>
   /** Resolves when nothing that was read waits for its commit. */
   readonly settled: () => Promise<void>
+  /** The trigger is another one now, or gone. */
+  readonly fenced: (error: FencedError) => void
 }
 
 export class SeatStreams {
@@ -64,7 +66,7 @@ export class SeatStreams {
   }
 
   #addFeed(stream: string): void {
-    const { deployment, trigger, source, trouble, namespace, order, signal, give, settled } = this.#options
+    const { deployment, trigger, source, trouble, namespace, order, signal, give, settled, fenced } = this.#options
     const name = this.#feedName(stream)
     let feed = this.#feeds.get(name)
     if (feed === undefined) {
@@ -80,7 +82,12 @@ export class SeatStreams {
         give,
         reopen: async (streams) => {
           await settled()
-          for (const each of streams) if (!(await this.attach(each))) feed?.remove(each)
+          try {
+            for (const each of streams) if (!(await this.attach(each))) feed?.remove(each)
+          } catch (error) {
+            if (!(error instanceof FencedError)) throw error
+            fenced(error)
+          }
         },
       })
       this.#feeds.set(name, feed)
@@ -91,6 +98,9 @@ export class SeatStreams {
   /** Opens a stream for this seat; false where there is none, or it is another one's. */
   async attach(stream: string): Promise<boolean> {
     const { deployment, trigger, order, source, namespace, keys } = this.#options
+    // Where everything was flushed, nothing of it is made again.
+    const key = keys.trigger(order.name)
+    if (textOf(await deployment.command(key, ['HGET', key, 'rev'])) !== order.revision) throw new FencedError()
     const home = this.homeOf(stream)
     const makes = 'key' in source.streams
     if (!this.#homes.has(home.tag)) {

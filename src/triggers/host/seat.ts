@@ -92,6 +92,7 @@ export class Seat {
           this.#wake?.()
         }),
       settled: () => this.#settled(),
+      fenced: (error) => this.#fail(error),
     })
     this.#runs = new Runs(options)
     const catalogue = new EffectCatalogue(deployment)
@@ -248,7 +249,7 @@ export class Seat {
           const at = (part: number): number => sorted[Math.floor((sorted.length - 1) * part)] ?? 0
           const field = `took.${order.seat}`
           const key = keys.trigger(order.name)
-          await deployment.command(key, ['HSET', key, field, `${at(0.5)} ${at(0.99)}`])
+          await deployment.call('trigger_note', [key], [order.revision, field, `${at(0.5)} ${at(0.99)}`])
         }
         // A look at a large keyspace takes its time: it must not become the server's main work.
         await pause(Math.min(10_000, 10 * (performance.now() - started - lookForStreamsMs)), signal)
