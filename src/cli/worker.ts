@@ -74,6 +74,7 @@ async function serve(cli: Cli, config: Config, flags: WorkerFlags): Promise<void
       modules: modules(),
       secret,
       stores,
+      matrixBlockSize: config.matrix.blockSize,
       base: pathToFileURL(`${cli.cwd}/`).href,
       logger,
       console: (level, text) => logger[level === 'log' ? 'info' : level](text),

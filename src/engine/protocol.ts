@@ -38,6 +38,8 @@ export interface ExecutorSetup {
   readonly scratch: string
   /** URLs of further servers by name. */
   readonly stores?: Readonly<Record<string, string>> | undefined
+  /** Rows and columns of a block where nothing else is said: see `matrix.blockSize` of the configuration. */
+  readonly matrixBlockSize?: number | undefined
   /** Memory limit of the process, in MiB. */
   readonly memoryMb: number
   /** What tables and sorts of a task may take before they are spilled, in bytes. Default: by the memory limit. */

@@ -138,6 +138,8 @@ export interface Environment {
   readonly scratch: string
   /** URLs of further servers by name: see `stores` of the configuration. */
   readonly stores?: Readonly<Record<string, string>> | undefined
+  /** Rows and columns of a block where nothing else is said: see `matrix.blockSize` of the configuration. */
+  readonly matrixBlockSize?: number | undefined
   /** What the tables and sorts of a task may take before they are spilled, in bytes, where that is not left to runners. */
   readonly spillBytes?: number | undefined
 }

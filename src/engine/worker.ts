@@ -33,6 +33,8 @@ export interface WorkerOptions {
   readonly secret?: string | undefined
   /** URLs of further servers by name. */
   readonly stores?: Readonly<Record<string, string>> | undefined
+  /** Rows and columns of a block where nothing else is said: see `matrix.blockSize` of the configuration. */
+  readonly matrixBlockSize?: number | undefined
   /** File URL of where packages of shipped functions are resolved from. */
   readonly base: string
   readonly logger: Logger
@@ -84,6 +86,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       blocks: options.blocks,
       modules: options.modules,
       stores: options.stores,
+      matrixBlockSize: options.matrixBlockSize,
       base: options.base,
       leaseMs,
       executors,

@@ -9,8 +9,8 @@ import { PlanTasks } from './plan-task.ts'
 import { Stores } from './stores.ts'
 import type { EvaluationOptions, MatrixWork, ReadFrames } from './work.ts'
 
-/** Rows and columns of blocks where nothing else was said. */
-const blockSize = 512
+/** Where the configuration is not known. */
+const defaultBlockSize = 512
 
 const never = new AbortController().signal
 
@@ -72,6 +72,8 @@ export interface MatricesPlace {
   readonly namespace: string
   /** URLs of further servers by name. */
   readonly stores?: Readonly<Record<string, string>> | undefined
+  /** Rows and columns of a block where nothing else is said: see `matrix.blockSize` of the configuration. */
+  readonly matrixBlockSize?: number | undefined
   /** Calls this before the process ends. */
   onClose?(step: () => Promise<void>): void
 }
@@ -82,7 +84,7 @@ const ofDeployments = new WeakMap<Deployment, Matrices>()
 export function executorMatrices(deployment: Deployment, place: MatricesPlace): Matrices {
   let matrices = ofDeployments.get(deployment)
   if (matrices === undefined) {
-    const { namespace, stores = {} } = place
+    const { namespace, stores = {}, matrixBlockSize: blockSize = defaultBlockSize } = place
     const made = new Matrices({ work: new OwnWork(deployment, namespace, stores), stores, blockSize })
     place.onClose?.(() => made.close())
     ofDeployments.set(deployment, (matrices = made))

@@ -102,6 +102,7 @@ async function connected(
     modules: modules(),
     secret: config.secret,
     stores: config.stores,
+    matrixBlockSize: config.matrix.blockSize,
     base: pathToFileURL(`${process.cwd()}/`).href,
     logger,
     console: (level: 'log' | 'info' | 'warn' | 'error' | 'debug', text: string) => console[level](text),

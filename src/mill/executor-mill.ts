@@ -30,6 +30,8 @@ export interface ExecutorPlace {
   readonly group?: string
   /** URLs of further servers by name: see `stores` of the configuration. */
   readonly stores?: Readonly<Record<string, string>> | undefined
+  /** Rows and columns of a block where nothing else is said: see `matrix.blockSize` of the configuration. */
+  readonly matrixBlockSize?: number | undefined
   /** Calls this before the process ends. */
   onClose?(step: () => Promise<void>): void
 }

@@ -3,11 +3,11 @@ import { executorMemoryMb, type WorkerOptions } from '../engine/worker.ts'
 import { TriggerService } from '../triggers/service.ts'
 
 type Served = Pick<WorkerOptions, 'deployment' | 'namespace' | 'executors' | 'leaseMs' | 'executorMemoryMb'> &
-  Pick<WorkerOptions, 'modules' | 'secret' | 'stores' | 'base' | 'logger' | 'console'>
+  Pick<WorkerOptions, 'modules' | 'secret' | 'stores' | 'matrixBlockSize' | 'base' | 'logger' | 'console'>
 
 /** Runs triggers of the namespace beside the tasks of `worker`, in as many processes as it has executors, at most. */
 export async function serveTriggers(worker: string, options: Served): Promise<TriggerService> {
-  const { deployment, namespace, executors, leaseMs, modules, base, secret, stores, logger, console } = options
+  const { deployment, namespace, executors, leaseMs, modules, base, secret, stores, matrixBlockSize } = options
   const service = new TriggerService({
     deployment,
     namespace,
@@ -20,9 +20,10 @@ export async function serveTriggers(worker: string, options: Served): Promise<Tr
       ...(modules.known === undefined ? {} : { known: modules.known }),
       ...(secret === undefined ? {} : { secret }),
       ...(stores === undefined ? {} : { stores }),
+      ...(matrixBlockSize === undefined ? {} : { matrixBlockSize }),
     },
-    logger,
-    console,
+    logger: options.logger,
+    console: options.console,
   })
   await service.start()
   return service

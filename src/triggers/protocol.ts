@@ -17,6 +17,8 @@ export interface HostSetup {
   readonly secret?: string
   /** URLs of further servers by name. */
   readonly stores?: Readonly<Record<string, string>>
+  /** Rows and columns of a block where nothing else is said: see `matrix.blockSize` of the configuration. */
+  readonly matrixBlockSize?: number
 }
 
 /** The records that ran when a host died: one of them may be the reason. */

@@ -37,7 +37,7 @@ export interface TriggerServiceOptions {
   readonly leaseMs: number
   /** Memory limit of a host, in MiB. */
   readonly memoryMb: number
-  readonly setup: Pick<HostSetup, 'known' | 'base' | 'secret' | 'stores'>
+  readonly setup: Pick<HostSetup, 'known' | 'base' | 'secret' | 'stores' | 'matrixBlockSize'>
   readonly logger: Logger
   readonly console: (level: (FromExecutor & { type: 'log' })['level'], text: string) => void
 }

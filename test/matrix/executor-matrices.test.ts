@@ -94,6 +94,18 @@ describeTopologies('matrices inside shipped functions', (topology) => {
     ).toEqual([84])
   })
 
+  it('have blocks of the size that the configuration says', async () => {
+    const place = { namespace: `${namespace}.3`, executors: 1, matrix: { blockSize: 3 } }
+    await using other = await connect(await topology.url(), place)
+    const grid = async (): Promise<readonly number[]> => (await other.matrix.random(7, 2)).blocks
+    expect(await grid()).toEqual([3, 1])
+    expect(await (await other.submit(async () => (await other.matrix.random(7, 2)).blocks)).result()).toEqual([3, 1])
+    const call = await other.command('grid', async () => (await other.matrix.random(7, 2)).blocks).register()
+    expect(await call.call()).toEqual([3, 1])
+    await call.remove()
+    expect(await other.exec('(await mill.matrix.random(7, 2)).blocks')).toEqual([3, 1])
+  })
+
   it('fail with their codes, and those of the client do not travel', async () => {
     const missing = mill.from([1]).map(async () => (await mill.matrix.load('none')).sum())
     await expect(missing.run()).rejects.toMatchObject({ errors: [{ message: expect.stringContaining("'none'") }] })

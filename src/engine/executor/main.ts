@@ -60,7 +60,7 @@ interface Attempt {
 }
 
 /** What the module that makes known things is told. */
-interface Place extends Pick<ExecutorSetup, 'namespace' | 'group' | 'stores'> {
+interface Place extends Pick<ExecutorSetup, 'namespace' | 'group' | 'stores' | 'matrixBlockSize'> {
   onClose(step: () => Promise<void>): void
 }
 
@@ -103,8 +103,9 @@ class Executor {
     const module = (await import(known)) as {
       default: (deployment: Deployment, place: Place) => ReadonlyMap<string, unknown>
     }
-    const { namespace, group, stores } = this.#setup
-    return module.default(this.#deployment, { namespace, group, stores, onClose: (step) => this.#closing.push(step) })
+    const { namespace, group, stores, matrixBlockSize } = this.#setup
+    const onClose = (step: () => Promise<void>): unknown => this.#closing.push(step)
+    return module.default(this.#deployment, { namespace, group, stores, matrixBlockSize, onClose })
   }
 
   #lane(tag: string): LaneKeys {
@@ -359,10 +360,10 @@ function environmentOf(
   deployment: Deployment,
   onClose: (step: () => Promise<void>) => void,
 ): Environment {
-  const { worker, scratch, namespace, spillBytes, stores } = setup
+  const { worker, scratch, namespace, spillBytes, stores, matrixBlockSize } = setup
   const { group, blocks, leaseMs, executors, secret, allowScripts, base } = setup
   const submitter = { group, blocks, leaseMs, executors, secret, allowScripts, base, onClose }
-  return { worker, scratch, deployment, namespace, spillBytes, stores, submitter }
+  return { worker, scratch, deployment, namespace, spillBytes, stores, matrixBlockSize, submitter }
 }
 
 const fatalCodes = /^(CAPTURE_|PLAN_|CONFIG_|MATRIX_|MODEL_|EXECUTION_(NO_WORKER|BLOCK_LOST|LOST|TOPOLOGY))/

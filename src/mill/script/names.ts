@@ -50,6 +50,7 @@ export function scriptScope({ id, client, environment, timeoutMs, leaseMs }: Scr
   const matrix = executorMatrices(deployment, {
     namespace: environment.namespace,
     stores: environment.stores,
+    matrixBlockSize: environment.matrixBlockSize,
     onClose: (step) => environment.submitter?.onClose(step),
   })
   known.set(models, 'mill.models')

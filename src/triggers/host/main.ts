@@ -28,6 +28,7 @@ interface Held {
 interface Place {
   readonly namespace: string
   readonly stores: HostSetup['stores']
+  readonly matrixBlockSize: HostSetup['matrixBlockSize']
   onClose(step: () => Promise<void>): void
 }
 
@@ -54,8 +55,9 @@ class Host {
     const module = (await import(this.#setup.known)) as {
       default: (deployment: Deployment, place: Place, watch?: Watch) => ReadonlyMap<string, unknown>
     }
-    const { namespace, stores } = this.#setup
-    return module.default(this.#deployment, { namespace, stores, onClose: (step) => this.#closing.push(step) }, watch)
+    const { namespace, stores, matrixBlockSize } = this.#setup
+    const onClose = (step: () => Promise<void>): unknown => this.#closing.push(step)
+    return module.default(this.#deployment, { namespace, stores, matrixBlockSize, onClose }, watch)
   }
 
   #freePlace(): number {
