@@ -122,7 +122,7 @@ const builtin: ReadonlyMap<string, object> = new Map(
 )
 
 /** What user code threw, as far as it travelled: an error of the language's own class, or an Error with its name. */
-function thrownOf(of: FailureCause): Error {
+export function thrownOf(of: FailureCause): Error {
   const { name, message, code, cause } = of
   const error = Object.create(builtin.get(name) ?? Error.prototype) as Error
   const hidden = (key: string, value: unknown): void =>

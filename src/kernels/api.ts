@@ -51,7 +51,13 @@ export function createKernelApi(form: Form, log: (level: Level, text: string) =>
     }
   }
   const nonsense = (message: string): Refusal => new Refusal('KERNEL_RESULT', message)
-  const tagOf = (value: unknown): string => Object.prototype.toString.call(value).slice(8, -1)
+  const tagOf = (value: unknown): string => {
+    try {
+      return Object.prototype.toString.call(value).slice(8, -1)
+    } catch {
+      return 'Object'
+    }
+  }
 
   const show = (value: unknown): string => {
     switch (typeof value) {
@@ -68,7 +74,7 @@ export function createKernelApi(form: Form, log: (level: Level, text: string) =>
       case 'symbol':
         return value.toString()
       default:
-        return JSON.stringify(value)
+        return String(value)
     }
   }
 
@@ -121,13 +127,13 @@ export function createKernelApi(form: Form, log: (level: Level, text: string) =>
       return bytes(value)
     }
     if (value instanceof Following) throw badValue('is a call, which only next.all([...]) takes')
-    let at: string | number = 0
+    let at: string | number | undefined
     try {
       if (isArray(value)) {
         // Before anything is allocated: an array may be long without being there.
         weigh(value.length * 2)
         const items: unknown[] = []
-        for (at = 0; at < value.length; at++) items.push(build(value[at], depth + 1))
+        for (let i = 0; i < value.length; i++) items.push(build(value[(at = i)], depth + 1))
         return list(items)
       }
       const { toJSON } = value as { readonly toJSON?: unknown }
@@ -146,7 +152,7 @@ export function createKernelApi(form: Form, log: (level: Level, text: string) =>
       return object(keys, items)
     } catch (error) {
       // The stack is full: what is there must not be in need of more.
-      if (error instanceof Refusal && error.path !== undefined && error.path.length < 80) {
+      if (at !== undefined && error instanceof Refusal && error.path !== undefined && error.path.length < 80) {
         error.path = (typeof at === 'number' ? `[${at}]` : `.${at}`) + error.path
       }
       throw error
@@ -356,11 +362,10 @@ export function createKernelApi(form: Form, log: (level: Level, text: string) =>
 
   const printed = (value: unknown): string => {
     if (typeof value === 'string') return value
-    if (value instanceof Error) return `${value.name}: ${value.message}`
-    if (value === undefined) return 'undefined'
-    if (typeof value !== 'object' || value === null) return show(value)
     try {
-      return JSON.stringify(value)
+      if (value instanceof Error) return `${value.name}: ${value.message}`
+      if (value === undefined) return 'undefined'
+      return typeof value === 'object' && value !== null ? JSON.stringify(value) : show(value)
     } catch {
       return show(value)
     }

@@ -1,5 +1,6 @@
 // A chain as its starter sees it.
 import { catalogue, ConnectError, KernelError, type ErrorCode } from '../errors.ts'
+import { thrownOf } from '../engine/failure.ts'
 import type { Deployment, Reply } from '../redis/deployment.ts'
 import { itemsOf, numberOf, pairsOf, textOf } from '../redis/replies.ts'
 import type { ChainEnds } from './ends.ts'
@@ -238,12 +239,4 @@ export function kernelErrorOf(failure: StepFailure): KernelError {
       ...(cause === undefined ? {} : { cause: thrownOf(cause) }),
     },
   )
-}
-
-// What the kernel threw, as far as it travelled.
-function thrownOf({ name, message, stack }: NonNullable<StepFailure['cause']>): Error {
-  const error = Object.assign(Object.create(Error.prototype) as Error, { message })
-  Object.defineProperty(error, 'name', { value: name, enumerable: false })
-  Object.defineProperty(error, 'stack', { value: stack ?? `${name}: ${message}`, enumerable: false })
-  return error
 }

@@ -1,6 +1,8 @@
 // Runs steps: finds out what a source says, gives it to the sandbox or to V8, and turns all that can go wrong into a KernelError
 // that names the kernel, its version, and the line.
 import { hashText } from '../codec/hash.ts'
+import { thrownOf } from '../engine/failure.ts'
+import type { FailureCause } from '../engine/runner.ts'
 import { GearmillError, KernelError, catalogue, type ErrorCode } from '../errors.ts'
 import { outcomeOf } from './outcome.ts'
 import { argumentsOf } from './params.ts'
@@ -19,6 +21,7 @@ import type {
   StepContext,
   Value,
 } from './step.ts'
+import { deepestCause, thrownBy, type Thrown } from './thrown.ts'
 import { checkKernel } from './trusted/sign.ts'
 import { TrustedKernels } from './trusted/trusted.ts'
 import { readModule } from './source/module.ts'
@@ -39,14 +42,6 @@ export function describeKernel(
 } {
   const { hasEntry, params, imports } = readModule(name, source)
   return { isKernel: hasEntry, params, imports: imports.map(({ specifier }) => specifier) }
-}
-
-/** What was thrown inside of the sandbox, of which only texts come out. */
-interface Thrown {
-  readonly name: string
-  readonly message: string
-  readonly stack: string
-  readonly code?: string
 }
 
 /** Codes that may come out of a kernel's own mouth: what it asked for was refused there. */
@@ -101,7 +96,7 @@ class Runtime implements KernelRuntime {
     const isFull = typeof result !== 'string'
     const { said, log } = answerOf(isFull ? result.answer : result)
     failing.log = log
-    const thrown = thrownOf(said)
+    const thrown = thrownIn(said)
     if (thrown) throw failing.thrown(thrown, isFull)
     return outcomeOf(said, log)
   }
@@ -136,11 +131,12 @@ const listOf = (value: Value | undefined): readonly Value[] => (Array.isArray(va
 const isLevel = (value: Value | undefined): value is LogLine['level'] =>
   value === 'debug' || value === 'info' || value === 'warn' || value === 'error'
 
-function thrownOf(said: Value): Thrown | undefined {
-  const [kind, ...texts] = listOf(said)
+function thrownIn(said: Value | undefined, depth = 1): Thrown | undefined {
+  const [kind, ...parts] = listOf(said)
   if (kind !== 'thrown') return undefined
-  const [name = '', message = '', stack = '', code = ''] = texts.map((each) => (typeof each === 'string' ? each : ''))
-  return { name, message, stack, code }
+  const [name = '', message = '', stack = '', code = ''] = parts.map((each) => (typeof each === 'string' ? each : ''))
+  const cause = depth < deepestCause ? thrownIn(parts[4], depth + 1) : undefined
+  return { name, message, stack, code, ...(cause && { cause }) }
 }
 
 /** Makes the errors of one step. */
@@ -166,12 +162,7 @@ class Failing {
       return this.#error(error.code, error.message, error, undefined, error.cause)
     }
     // A trusted kernel threw, or one of the sources it consists of did.
-    const of = (key: string): string => {
-      const value: unknown = typeof error === 'object' && error !== null ? Reflect.get(error, key) : undefined
-      return typeof value === 'string' ? value : ''
-    }
-    const message = typeof error === 'object' && error !== null ? of('message') : `${error as string}`
-    return this.thrown({ name: of('name'), message, stack: of('stack'), code: of('code') }, false, error)
+    return this.thrown(thrownBy(error), false)
   }
 
   /** The sandbox had to end the step, or could not even load its sources. */
@@ -197,7 +188,7 @@ class Failing {
     }
   }
 
-  thrown(thrown: Thrown, isFull: boolean, cause?: unknown): KernelError {
+  thrown(thrown: Thrown, isFull: boolean): KernelError {
     const { name } = this.#source
     const place = this.#placeOf(thrown.stack)
     const isInternal = thrown.name === 'InternalError' || thrown.name === 'RangeError'
@@ -212,8 +203,8 @@ class Failing {
     if (thrown.code !== undefined && ownCodes.has(thrown.code)) {
       return this.#error(thrown.code as ErrorCode, thrown.message, thrown, place)
     }
-    const what = thrown.name === '' ? thrown.message : `${thrown.name}: ${thrown.message}`
-    return this.#error('KERNEL_THREW', `'${name}' threw ${what}`, thrown, place, cause ?? this.#causeOf(thrown))
+    const what = [thrown.name, thrown.message].filter((text) => text !== '').join(': ')
+    return this.#error('KERNEL_THREW', `'${name}' threw ${what}`, thrown, place, thrownOf(this.#causeOf(thrown)))
   }
 
   #placeOf(stack: string): { readonly line: number; readonly module: string | undefined } | undefined {
@@ -221,12 +212,16 @@ class Failing {
     return place && { line: place.line, module: place.module === this.#source.name ? undefined : place.module }
   }
 
-  #causeOf({ name, message, stack }: Thrown): Error {
-    const error = Object.assign(Object.create(Error.prototype) as Error, { message })
+  #causeOf({ name: given, message, stack, code, cause }: Thrown): FailureCause {
+    const name = given === '' ? 'Error' : given
     const frames = this.program ? ownStack(stack, this.program.modules) : ''
-    Object.defineProperty(error, 'name', { value: name || 'Error', enumerable: false })
-    Object.defineProperty(error, 'stack', { value: `${name}: ${message}\n${frames}`.trimEnd(), enumerable: false })
-    return error
+    return {
+      name,
+      message,
+      stack: `${name}: ${message}\n${frames}`.trimEnd(),
+      ...(code === undefined || code === '' ? {} : { code }),
+      ...(cause === undefined ? {} : { cause: this.#causeOf(cause) }),
+    }
   }
 
   #error(

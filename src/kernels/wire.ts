@@ -1,6 +1,7 @@
 // What is stored of chains, as bytes: calls, last values, commits, traces.
 import { Packr, Unpackr } from 'msgpackr/pack'
 import { decodeNetstrings } from '../codec/netstrings.ts'
+import type { FailureCause } from '../engine/runner.ts'
 import type { Argument } from '../redis/deployment.ts'
 import { packForServer, unpackFromServer, type Packable, type Unpacked } from './server-pack.ts'
 import type { Call, KernelCommand, LogLine, Value } from './step.ts'
@@ -212,7 +213,7 @@ export interface StepFailure {
   readonly step: number
   readonly line?: number
   readonly hint?: string
-  readonly cause?: { readonly name: string; readonly message: string; readonly stack?: string }
+  readonly cause?: FailureCause
 }
 
 /** One entry of a trace, as it is stored. */

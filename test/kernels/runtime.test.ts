@@ -357,6 +357,14 @@ describe.each([
       expect(error.message).toBe('argument 2 of next().list[1].x is NaN, which is no JSON (line 3)')
     })
 
+    it('are refused by the name of what they are, where it is', async () => {
+      const message = async (value: string) =>
+        (await bench.failure(kernel('f', `function f() { return done(${value}) }`))).message
+      expect(await message('new Map([[1, 2]])')).toContain('the value of done() is a Map,')
+      expect(await message('[1, { a: new Set([3]) }]')).toContain('the value of done()[1].a is a Set,')
+      expect(await message('1).set("k", NaN')).toContain('bytes, not NaN')
+    })
+
     it('are refused where they are nested in a circle, or too deeply', async () => {
       expect(await bench.failure(kernel('f', 'function f() { const a = {}; a.a = a; return done(a) }'))).toMatchObject({
         code: 'KERNEL_STACK',
@@ -426,11 +434,48 @@ describe.each([
       expect(error).toMatchObject({ code: 'KERNEL_STACK', kernel: 'f' })
     })
 
+    it.each([
+      ['Symbol("s")', 'Symbol(s)'],
+      ['null', 'null'],
+      ['undefined', 'undefined'],
+      ['{ a: 1 }', '{"a":1}'],
+      ['Object.create(null)', '{}'],
+      ['{ toJSON() { throw 1 }, toString() { throw 2 } }', 'a value (object) that cannot be shown'],
+      ['Object.defineProperty(new Error(), "message", { get() { throw 1 } })', 'Error'],
+      ['new Proxy({}, { get() { throw 1 }, ownKeys() { throw 2 } })', 'a value (object) that cannot be shown'],
+      ['Object.assign(new Error("odd"), { name: 5, stack: 7, cause: 8 })', 'odd'],
+      ['Object.assign(() => 1, { toString() { throw 2 } })', 'a value (function) that cannot be shown'],
+    ])('come from whatever is thrown: %s', async (thrown, message) => {
+      const threw = { code: 'KERNEL_THREW', message: expect.stringContaining(`'f' threw ${message}`) }
+      expect(await bench.failure(kernel('f', `function f() { throw ${thrown} }`))).toMatchObject(threw)
+      const later = kernel('f', `async function f() { await null; throw ${thrown} }`)
+      expect(await bench.failure(later)).toMatchObject(threw)
+    })
+
+    it('carry class, code and causes of what was thrown', async () => {
+      const source =
+        "function f() { throw Object.assign(new RangeError('far', { cause: new TypeError('near', { cause: { why: 1 } }) }), { code: 'E_FAR' }) }"
+      const { cause } = await bench.failure(kernel('f', source))
+      expect(cause).toBeInstanceOf(RangeError)
+      expect(cause).toMatchObject({ message: 'far', code: 'E_FAR', cause: { message: 'near' } })
+      expect((cause as Error).cause).toBeInstanceOf(TypeError)
+      expect((cause as Error).cause).toMatchObject({ cause: { message: '{"why":1}' } })
+    })
+
+    it('are cut where they are long', async () => {
+      const { message, cause } = await bench.failure(kernel('f', "function f() { throw new Error('x'.repeat(1e6)) }"))
+      expect(message.length).toBeLessThan(5000)
+      expect((cause as Error).message.length).toBeLessThan(5000)
+    })
+
     it('come from promises that nothing settles', async () => {
-      const error = await bench.failure(
-        kernel('f', 'async function f() { await new Promise(() => {}) }', { timeoutMs: 50 }),
-      )
-      expect(error.code).toBe(trusted ? 'KERNEL_TIMEOUT' : 'KERNEL_RESULT')
+      for (const source of [
+        'async function f() { await new Promise(() => {}) }',
+        'function f() { return { then(settle) { settle({ then() {} }) } } }',
+      ]) {
+        const error = await bench.failure(kernel('f', source, { timeoutMs: 50 }))
+        expect(error.code).toBe(trusted ? 'KERNEL_TIMEOUT' : 'KERNEL_RESULT')
+      }
     })
   })
 
@@ -448,6 +493,12 @@ describe.each([
         { level: 'error', text: 'TypeError: e' },
         { level: 'debug', text: 'd' },
       ])
+    })
+
+    it('takes whatever is printed', async () => {
+      const odd = 'new Proxy({}, { get() { throw 1 }, ownKeys() { throw 2 }, getPrototypeOf() { throw 3 } })'
+      const { log } = await bench.run(kernel('f', `function f() { console.log(${odd}, 'x'); return done() }`))
+      expect(log).toEqual([{ level: 'info', text: 'an object (Object) x' }])
     })
 
     it('belongs to one step, also where steps overlap', async () => {

@@ -1,5 +1,6 @@
 // Runs one step: finds the kernel and its inputs, runs it within its limits, and says what is to be committed.
 import type { Deployment } from '../../redis/deployment.ts'
+import { causeOf } from '../../engine/failure.ts'
 import { ConnectError, GearmillError, KernelError, RecordError } from '../../errors.ts'
 import { eventKey, isKernelName } from '../keys.ts'
 import type { PositionWriter } from '../position.ts'
@@ -275,11 +276,6 @@ function check({ follow }: Outcome): void {
 function tooLarge(bytes: number): KernelError {
   const message = `what the step passes on takes ${bytes} bytes; the most are ${mostBytes}`
   return new KernelError('KERNEL_SIZE', message, { kernel: '' })
-}
-
-function causeOf(error: Error): NonNullable<StepFailure['cause']> {
-  const { name, message, stack } = error
-  return { name, message, ...(stack === undefined ? {} : { stack: stack.slice(0, 4000) }) }
 }
 
 /** The refusal of a command that can be no write, as a reason; undefined for other errors. */

@@ -18,7 +18,9 @@ interface World {
 
 /** What run() gives back is a text form of [what, log]: what is said, or ['thrown', name, message, stack, code]. */
 function makeWorld(create: typeof createKernelApi, makeForm: typeof makeTextForm): World {
-  const { parse } = JSON
+  const { parse, stringify } = JSON
+  const { get, apply, construct } = Reflect
+  const textOf = String
   const RealDate = Date
   const form = makeForm()
   const { text, list } = form
@@ -45,15 +47,34 @@ function makeWorld(create: typeof createKernelApi, makeForm: typeof makeTextForm
     if (left > 0) lines.push(list([text('warn'), text(`(and ${left} lines more)`)]))
     return form.finish(list(lines.length > 0 ? [what, list(lines)] : [what]))
   }
-  const failed = (error: unknown): string => {
-    const isError = typeof error === 'object' && error !== null
-    const of = (key: string, most: number): unknown => {
-      const value: unknown = isError ? Reflect.get(error, key) : undefined
-      return text(typeof value === 'string' ? value.slice(0, most) : '')
+  /** What was thrown may do anything when it is looked at. */
+  const looked = <T>(look: () => T): T | undefined => {
+    try {
+      return look()
+    } catch {
+      return undefined
     }
-    const message = isError ? of('message', 4096) : text(`${error as string}`.slice(0, 4096))
-    return answer(list([text('thrown'), of('name', 256), message, of('stack', 8192), of('code', 64)]))
   }
+  const described = (value: unknown): string =>
+    looked(() => (typeof value === 'object' ? stringify(value) : undefined)) ??
+    looked(() => textOf(value)) ??
+    `a value (${typeof value}) that cannot be shown`
+  const thrown = (error: unknown, depth: number): unknown => {
+    const isObject = typeof error === 'object' && error !== null
+    const read = (key: string): unknown => (isObject ? looked<unknown>(() => get(error, key)) : undefined)
+    const of = (key: string, most: number): string => {
+      const value = read(key)
+      return typeof value === 'string' ? value.slice(0, most) : ''
+    }
+    const name = of('name', 256)
+    const message = of('message', 4096)
+    const shown = name === '' && message === '' ? described(error).slice(0, 4096) : message
+    const parts = [text('thrown'), text(name), text(shown), text(of('stack', 8192)), text(of('code', 64))]
+    const cause = read('cause')
+    if (typeof cause === 'object' && cause !== null && depth < 4) parts.push(thrown(cause, depth + 1))
+    return list(parts)
+  }
+  const failed = (error: unknown): string => answer(thrown(error, 1))
   const finished = (returned: unknown): string => {
     try {
       return answer(said(returned))
@@ -70,7 +91,7 @@ function makeWorld(create: typeof createKernelApi, makeForm: typeof makeTextForm
   }
   function StepDate(this: unknown, ...parts: []): unknown {
     if (new.target === undefined) return new RealDate(clock()).toString()
-    return Reflect.construct(RealDate, parts.length === 0 ? [clock()] : parts, new.target)
+    return construct(RealDate, parts.length === 0 ? [clock()] : parts, new.target)
   }
   Object.defineProperty(StepDate, 'name', { value: 'Date' })
   Object.defineProperty(StepDate, 'prototype', { value: RealDate.prototype })
@@ -117,12 +138,12 @@ function makeWorld(create: typeof createKernelApi, makeForm: typeof makeTextForm
       const unpack = (value: unknown): unknown => {
         if (typeof value !== 'object' || value === null) return value
         if (Array.isArray(value)) return value.map(unpack)
-        const marked: unknown = Object.hasOwn(value, '$gm') ? Reflect.get(value, '$gm') : undefined
+        const marked: unknown = Object.hasOwn(value, '$gm') ? get(value, '$gm') : undefined
         if (typeof marked === 'string') return Uint8Array.from(marked, (char) => char.charCodeAt(0))
         const object = typeof marked === 'object' && marked !== null ? marked : value
         for (const key of Object.keys(object)) {
           Object.defineProperty(object, key, {
-            value: unpack(Reflect.get(object, key)),
+            value: unpack(get(object, key)),
             writable: true,
             enumerable: true,
             configurable: true,
@@ -148,12 +169,12 @@ function makeWorld(create: typeof createKernelApi, makeForm: typeof makeTextForm
         }
         let returned: unknown
         try {
-          returned = Reflect.apply(entry as () => unknown, undefined, args)
+          returned = apply(entry as () => unknown, undefined, args) as unknown
         } catch (error) {
           return failed(error)
         }
         const isPromise =
-          typeof returned === 'object' && returned !== null && typeof Reflect.get(returned, 'then') === 'function'
+          typeof returned === 'object' && returned !== null && typeof get(returned, 'then') === 'function'
         if (!isPromise) return finished(returned)
         Promise.resolve(returned).then(
           (value) => {

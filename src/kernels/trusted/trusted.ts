@@ -123,7 +123,8 @@ export class TrustedKernels {
         clearTimeout(timer)
         settled()
       }
-      returned.then(
+      // Also where what it gives is to be waited for in turn.
+      Promise.resolve(returned).then(
         (value) => settle(() => resolve(value)),
         // What a kernel throws is passed on as it is.
         (error: unknown) => settle(() => reject(error)),
