@@ -87,6 +87,8 @@ class Runtime implements KernelRuntime {
       })
       return this.#outcome(result, failing)
     } catch (error) {
+      // No kernel of the sandbox throws here: it is this process that is not well.
+      if (!source.trusted && !(error instanceof GearmillError) && !(error instanceof RangeError)) throw error
       throw failing.errorOf(error)
     }
   }

@@ -83,6 +83,14 @@ it('gives up a step that ends its executor again and again', async () => {
   await expectFine(mill, chains)
 })
 
+it('gives up a step that breaks its executor, which is replaced', async () => {
+  const mill = await start()
+  const source = "function tamper() { Array.prototype.map = () => { throw new Error('tampered') }; return done() }"
+  await store(mill, 'tamper', source, { trusted: true })
+  await expect((await mill.kernels.start('tamper')).done()).rejects.toMatchObject({ code: 'KERNEL_CRASHED' })
+  await expectFine(mill, await others(mill))
+})
+
 it('goes on in another worker when one is killed, without the client that started it', async () => {
   const { url } = await standalone()
   const worker = () =>

@@ -1,7 +1,7 @@
 // Commits the steps of one lane: those of many chains that end at about the same time go in one call, which holds the server for
 // about a millisecond at most. Tries for as long as the server cannot: what ran does not run again.
 import { pause } from '../../engine/events.ts'
-import { ConnectError } from '../../errors.ts'
+import { ConnectError, GearmillError } from '../../errors.ts'
 import type { Deployment } from '../../redis/deployment.ts'
 import { itemsOf, numberOf, textOf } from '../../redis/replies.ts'
 import type { ChainLane } from '../keys.ts'
@@ -68,7 +68,7 @@ export class Committer {
     this.#options = options
   }
 
-  /** Rejects only where the host is being closed. `next` is the kernel that follows. */
+  /** Rejects only where the host is being closed, or is broken. `next` is the kernel that follows. */
   commit(entry: Entry, next?: string, tally?: Tally): Promise<Verdict> {
     return new Promise((resolve, reject) => {
       const bytes = encodeEntry(entry)
@@ -111,7 +111,8 @@ export class Committer {
         return
       } catch (error) {
         const retryable = error instanceof ConnectError && (error.retryable || error.code === 'CONNECT_OOM')
-        if (signal.aborted) {
+        // Not the server's: a trusted kernel may have broken this process.
+        if (signal.aborted || !(error instanceof GearmillError)) {
           for (const { reject } of batch) reject(error)
           return
         }
@@ -121,7 +122,7 @@ export class Committer {
           return
         }
         if (!retryable) {
-          batch[0]?.resolve({ kind: 'unwritten', reason: error instanceof Error ? error.message : String(error) })
+          batch[0]?.resolve({ kind: 'unwritten', reason: error.message })
           return
         }
         trouble('committing steps', error)

@@ -1,6 +1,6 @@
 // Takes strands further: runs the step that is next, commits it, and says whether the strand goes on in this host.
 import { pause } from '../../engine/events.ts'
-import { ConnectError, KernelError } from '../../errors.ts'
+import { ConnectError, GearmillError, KernelError } from '../../errors.ts'
 import type { ChainLane } from '../keys.ts'
 import type { FromHost } from '../protocol.ts'
 import type { LogLine } from '../step.ts'
@@ -68,6 +68,11 @@ export class Progress<L extends ProgressLane> {
     return strand.call
   }
 
+  /** True for errors that Gearmill does not know, where a trusted kernel may be why. */
+  isBrokenBy(error: unknown): boolean {
+    return this.#options.steps.ranTrusted && !(error instanceof GearmillError)
+  }
+
   /** Takes a strand one step further. Rejects where only later tries can help. */
   async advance(lane: L, strand: Strand): Promise<Going> {
     try {
@@ -79,8 +84,8 @@ export class Progress<L extends ProgressLane> {
         await pause(retryMs, this.#options.signal)
         return 'on'
       }
+      if (strand.fence.phase === 'o' || this.isBrokenBy(error)) throw error
       // Whatever it is, who waits for the chain learns it.
-      if (strand.fence.phase === 'o') throw error
       const { name } = this.callOf(strand)
       const ran: Ran = { kernel: undefined, startedMs: Date.now(), tookMs: 0, inputs: [] }
       return this.#fail(lane, strand, ran, this.#options.steps.failure(strand, name, '', error), [])

@@ -122,7 +122,7 @@ export class Runner {
         this.#lanes.set(tag, lane)
         await this.#takeOnce(lane).catch((error: unknown) => {
           // The service asks again; what was handed out unheard is found when the strands are compared.
-          if (this.#stop.signal.aborted) return
+          if (this.#stop.signal.aborted || this.#isBroken(error)) return
           this.#options.tell({ type: 'log', level: 'warn', text: `kernels: looking for chains: ${String(error)}` })
         })
       }
@@ -179,10 +179,16 @@ export class Runner {
       if (this.#draining) await this.#giveBack(lane, strand)
       else while ((await this.#progress.advance(lane, strand)) === 'on');
     } catch (error) {
-      if (!this.#stop.signal.aborted) {
-        this.#options.tell({ type: 'log', level: 'error', text: `chain ${strand.name.chain}: ${String(error)}` })
-      }
+      if (this.#stop.signal.aborted) return this.#left(lane, strand)
+      // So it counts as running when this process ends.
+      if (this.#progress.isBrokenBy(error)) this.#options.position.enter(strand.place, Date.now(), 0, false)
+      if (this.#isBroken(error)) return
+      this.#options.tell({ type: 'log', level: 'error', text: `chain ${strand.name.chain}: ${String(error)}` })
     }
+    this.#left(lane, strand)
+  }
+
+  #left(lane: Lane, strand: Strand): void {
     lane.strands.delete(strand.key)
     this.#places.push(strand.place)
     this.#running -= 1
@@ -222,12 +228,22 @@ export class Runner {
           const strand = this.#adopt(lane, textOf(reply[i]), reply[i + 1] as Buffer)
           if (strand !== undefined) this.#start(lane, strand)
         }
-      } catch {
+      } catch (error) {
         // The next time.
+        if (this.#isBroken(error)) return
       }
     }
     this.#taking = false
     if (this.#again) void this.#take()
+  }
+
+  /** Ends the process where a trusted kernel may have broken it: its strands go on in a sound one. */
+  #isBroken(error: unknown): boolean {
+    if (!this.#progress.isBrokenBy(error)) return false
+    const text = `kernels: a trusted kernel has broken its host, it seems: ${String(error)}`
+    this.#options.tell({ type: 'log', level: 'error', text })
+    setImmediate(() => process.exit(1))
+    return true
   }
 
   #retire(): void {

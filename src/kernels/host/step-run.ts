@@ -73,6 +73,9 @@ function verdictOf(crashes: string): { readonly code: KernelError['code']; reado
 
 export class StepRun {
   readonly #options: StepRunOptions
+  /** What runs with all rights may have broken this process: its globals, say. */
+  ranTrusted = false
+
   constructor(options: StepRunOptions) {
     this.#options = options
   }
@@ -109,6 +112,7 @@ export class StepRun {
       return { kind: 'outcome', ran: ranUntilNow(), outcome }
     } catch (error) {
       if (error instanceof ConnectError && error.retryable) throw error
+      if (this.ranTrusted && !(error instanceof GearmillError)) throw error
       return fail(error, ranUntilNow())
     }
   }
@@ -120,6 +124,7 @@ export class StepRun {
     if (entering !== undefined) await entering
     const since = entering === undefined ? nowMs : Date.now()
     position.enter(strand.place, since, kernel.timeoutMs, kernel.trusted)
+    if (kernel.trusted) this.ranTrusted = true
     const context = { chain: strand.name.chain, step, attempt: attempt + 1, nowMs: since, raw: inputs.raw }
     try {
       return await runtime.run(kernel, inputs.args, context)
