@@ -29,7 +29,9 @@ export class Evaluator {
   readonly #running = new Map<Node, Promise<void>>()
   readonly #closedNodes = new WeakSet<Node>()
   readonly #leaving = new Set<Promise<void>>()
-  #closed = false
+  readonly #filling = new Set<Promise<void>>()
+  /** Aborted by close(). */
+  readonly #closing = new AbortController()
 
   constructor(options: EvaluatorOptions) {
     const { work, stores } = options
@@ -59,7 +61,7 @@ export class Evaluator {
 
   /** Several at once: what they have in common is computed once. */
   async evaluateAll(nodes: readonly Node[], options: EvaluationOptions = {}): Promise<void> {
-    if (this.#closed) throw closed('the mill of the matrix was closed')
+    this.#closing.signal.throwIfAborted()
     const missing = [...new Set(nodes)].filter((node) => node.stored === undefined && !this.#closedNodes.has(node))
     const theirs = missing.filter((node) => this.#running.has(node))
     const waiting = Promise.allSettled(theirs.flatMap((node) => this.#running.get(node) ?? []))
@@ -98,6 +100,21 @@ export class Evaluator {
       else this.#note(node, stored)
       taken.add(stored.id)
     }
+  }
+
+  /** Has a matrix written by this process. What a write that did not end has left is removed. */
+  async fill(stored: Stored, fill: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    const { signal } = this.#closing
+    signal.throwIfAborted()
+    this.lifetimes.begin(stored)
+    const filling = fill(signal)
+      .catch(async (error: unknown) => {
+        await this.lifetimes.release(stored.id).catch(() => undefined)
+        throw error
+      })
+      .finally(() => this.#filling.delete(filling))
+    this.#filling.add(filling)
+    await filling
   }
 
   /** Gives back the blocks of a node; those that are being made for it go when they are there. */
@@ -149,8 +166,8 @@ export class Evaluator {
 
   /** Removes what was not saved. */
   async close(): Promise<void> {
-    this.#closed = true
-    await Promise.all(this.#leaving)
+    this.#closing.abort(closed('the mill of the matrix was closed'))
+    await Promise.all([...this.#leaving, Promise.allSettled(this.#filling)])
     await this.lifetimes.close()
     await this.#options.work.close()
     await this.#stores.close()

@@ -99,7 +99,7 @@ export class Matrices {
     const layout = this.#layout('from', options, ['rows', 'cols'], single ? 'f32' : 'f64')
     const { data, rows, cols } = elementsOf(elements, options, layout.dtype)
     const stored = this.#begin(rows, cols, layout)
-    return this.#filled(stored, () => writeRows(this.#evaluator.blocks, stored, 0, data, temporaryMs))
+    return this.#filled(stored, (signal) => writeRows(this.#evaluator.blocks, stored, 0, data, temporaryMs, signal))
   }
 
   /** Reads an .npy, .csv, .tsv or .mtx file, block by block. Throws `MATRIX_FILE`. */
@@ -115,25 +115,19 @@ export class Matrices {
     try {
       const stored = this.#begin(file.rows, file.cols, { ...asked, dtype: file.dtype })
       const bands = file.bands(stored.blockSize)
-      return await this.#filled(stored, () => writeBands(this.#evaluator.blocks, stored, bands, temporaryMs))
+      const { blocks } = this.#evaluator
+      return await this.#filled(stored, (signal) => writeBands(blocks, stored, bands, temporaryMs, signal))
     } finally {
       await file.close()
     }
   }
 
   #begin(rows: number, cols: number, { dtype, blockSize, stores }: Layout): Stored {
-    const stored = { id: this.#evaluator.newId(), rows, cols, dtype, blockSize, stores, version: 0 }
-    this.#evaluator.lifetimes.begin(stored)
-    return stored
+    return { id: this.#evaluator.newId(), rows, cols, dtype, blockSize, stores, version: 0 }
   }
 
-  async #filled(stored: Stored, fill: () => Promise<void>): Promise<Matrix> {
-    try {
-      await fill()
-    } catch (error) {
-      await this.#evaluator.lifetimes.release(stored.id).catch(() => undefined)
-      throw error
-    }
+  async #filled(stored: Stored, fill: (signal: AbortSignal) => Promise<void>): Promise<Matrix> {
+    await this.#evaluator.fill(stored, fill)
     const of = storedNode(stored)
     this.#evaluator.lifetimes.bind(of, stored)
     return new Matrix(this.#evaluator, of)

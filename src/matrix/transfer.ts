@@ -36,13 +36,20 @@ export function viewOfStored(node: Node): View | undefined {
 const parallel = ({ blockSize, dtype }: Stored): number =>
   Math.max(2, Math.min(64, Math.floor(inFlight / (blockSize ** 2 * bytesOf(dtype)))))
 
-/** Runs the jobs in their order, so many at a time. */
+/** Runs the jobs in their order, so many at a time. Where one fails no other begins, and none runs any more when this is over. */
 async function inTurn(jobs: Iterable<() => Promise<void>>, atOnce: number): Promise<void> {
   const queue = jobs[Symbol.iterator]()
+  let isOver = false
   const work = async (): Promise<void> => {
-    for (let next = queue.next(); next.done !== true; next = queue.next()) await next.value()
+    try {
+      for (let next = queue.next(); next.done !== true && !isOver; next = queue.next()) await next.value()
+    } catch (error) {
+      isOver = true
+      throw error
+    }
   }
-  await Promise.all(Array.from({ length: atOnce }, work))
+  const ended = await Promise.allSettled(Array.from({ length: atOnce }, work))
+  for (const one of ended) if (one.status === 'rejected') throw one.reason
 }
 
 /** All elements in C order. Throws `MATRIX_BLOCK_*`. */
@@ -82,18 +89,19 @@ export async function* readBands(blocks: Blocks, stored: Stored): AsyncGenerator
   }
 }
 
-/** Writes bands of any height, in their order, as blocks. */
+/** Writes bands of any height, in their order, as blocks. Throws what `signal` is aborted with. */
 export async function writeBands(
   blocks: Blocks,
   stored: Stored,
   bands: AsyncIterable<Band>,
   ttlMs: number,
+  signal: AbortSignal,
 ): Promise<void> {
   const { cols, blockSize, rows } = stored
   let held = floats(stored.dtype, 0)
   let first = 0
   const flush = async (height: number): Promise<void> => {
-    await writeRows(blocks, stored, first, held.subarray(0, height * cols), ttlMs)
+    await writeRows(blocks, stored, first, held.subarray(0, height * cols), ttlMs, signal)
     held = held.slice(height * cols)
     first += height
   }
@@ -107,13 +115,14 @@ export async function writeBands(
   if (first < rows) await flush(rows - first)
 }
 
-/** Writes the blocks of rows that begin where blocks do. */
+/** Writes the blocks of rows that begin where blocks do. Throws what `signal` is aborted with. */
 export async function writeRows(
   blocks: Blocks,
   stored: Stored,
   row: number,
   data: Floats,
   ttlMs: number,
+  signal: AbortSignal,
 ): Promise<void> {
   const { cols, blockSize } = stored
   const across = gridOf(stored)[1]
@@ -123,6 +132,7 @@ export async function writeRows(
       const i = (row + r) / blockSize
       for (let j = 0; j < across; j++) {
         yield async () => {
+          signal.throwIfAborted()
           const [high, wide] = sizeOf(stored, i, j)
           const block = newBlock(stored.dtype, high, wide)
           for (let y = 0; y < high; y++) {

@@ -8,6 +8,7 @@ import type { Stored } from '../../src/matrix/stored.ts'
 import { writeRows } from '../../src/matrix/transfer.ts'
 import { connect, type Mill } from '../../src/mill.ts'
 import { connectDeployment } from '../../src/redis/connect.ts'
+import type { Deployment } from '../../src/redis/deployment.ts'
 import { cluster, describeTopologies, raw, standalone, until } from '../fixtures/servers.ts'
 
 let namespaces = 0
@@ -114,17 +115,22 @@ describeTopologies('a matrix', (topology) => {
     expect([await first, await second]).toEqual([[[2]], 2])
   })
 
-  it('has no end once it is saved, though the ends of what is not are moved meanwhile', async () => {
-    const deployment = await connectDeployment(await topology.url())
+  /** What a mill computes with; nothing is computed here. */
+  function evaluatorOf(deployment: Deployment): Evaluator {
     const nothing = (): Promise<void> => Promise.resolve()
     const work = { deployment, namespace, executors: 1, run: nothing, close: nothing }
-    const evaluator = new Evaluator({ work, blockSize: 512, stores: {} })
+    return new Evaluator({ work, blockSize: 512, stores: {} })
+  }
+  const large: Stored = { id: 'x', rows: 40, cols: 40, dtype: 'f64', blockSize: 1, stores: [], version: 0 }
+  const elements = new Float64Array(1600)
+
+  it('has no end once it is saved, though the ends of what is not are moved meanwhile', async () => {
+    const deployment = await connectDeployment(await topology.url())
+    const evaluator = evaluatorOf(deployment)
     try {
-      const stored: Stored = { id: 'x', rows: 40, cols: 40, dtype: 'f64', blockSize: 1, stores: [], version: 0 }
-      const of = storedNode(stored)
-      evaluator.lifetimes.begin(stored)
-      evaluator.lifetimes.bind(of, stored)
-      await writeRows(evaluator.blocks, stored, 0, new Float64Array(1600), temporaryMs)
+      const of = storedNode(large)
+      await evaluator.fill(large, (signal) => writeRows(evaluator.blocks, large, 0, elements, temporaryMs, signal))
+      evaluator.lifetimes.bind(of, large)
       let isSaved = false
       const saving = new Matrix(evaluator, of).save('x').finally(() => (isSaved = true))
       while (!isSaved) await evaluator.lifetimes.renew().then(() => new Promise(setImmediate))
@@ -134,6 +140,21 @@ describeTopologies('a matrix', (topology) => {
       expect(new Set(ends.map(Number))).toEqual(new Set([-1]))
     } finally {
       await evaluator.close()
+      await deployment.close()
+    }
+  })
+
+  it('that is being written when its mill is closed leaves nothing', async () => {
+    const deployment = await connectDeployment(await topology.url())
+    try {
+      const evaluator = evaluatorOf(deployment)
+      const write = (signal: AbortSignal) => writeRows(evaluator.blocks, large, 0, elements, temporaryMs, signal)
+      const writing = evaluator.fill(large, write)
+      const closing = evaluator.close()
+      await expect(writing).rejects.toMatchObject({ code: 'MATRIX_CLOSED' })
+      await closing
+      expect(await blocks()).toEqual([])
+    } finally {
       await deployment.close()
     }
   })
