@@ -1,7 +1,7 @@
 // The executor's side of pipelines: one runner for each execution, one stage task for each task of it.
 import type { Environment, Program, RunnerFactory, TaskContext, TaskRunner } from '../engine/runner.ts'
 import { type PipelineProgram, type StageProgram, decodeProgram } from './program.ts'
-import { StageTask } from './stage-task.ts'
+import { StageTask } from './stage/task.ts'
 import { closeValues, loadValues } from './values.ts'
 
 const createRunner: RunnerFactory = async (program, environment) =>
@@ -34,7 +34,13 @@ class PipelineRunner implements TaskRunner {
     }
     const values = new Map<number, unknown>()
     for (const [index, loading] of this.#values) values.set(index, await loading)
-    await new StageTask(stage, this.#plan.strict, this.#program, this.#environment, values, task, this.#prepared).run()
+    await new StageTask(stage, task, {
+      strict: this.#plan.strict,
+      program: this.#program,
+      environment: this.#environment,
+      values,
+      prepared: this.#prepared,
+    }).run()
   }
 
   async close(): Promise<void> {

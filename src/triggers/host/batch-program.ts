@@ -16,7 +16,7 @@ import { failureOf } from '../../pipeline/failures.ts'
 import { Chain } from '../../pipeline/fusion.ts'
 import { window, type WindowStep } from '../../pipeline/operations/window.ts'
 import type { StageProgram, StepProgram } from '../../pipeline/program.ts'
-import { StageTask } from '../../pipeline/stage-task.ts'
+import { StageTask } from '../../pipeline/stage/task.ts'
 import { closeValues, loadValues } from '../../pipeline/values.ts'
 import { BatchTask } from './batch-task.ts'
 
@@ -292,7 +292,8 @@ export class BatchProgram {
           ? stage
           : { ...stage, source: { ...stage.source, call: { ...stage.source.call, definition: functions.length - 1 } } }
       try {
-        await new StageTask(run, true, { ...program, functions }, environment, this.#loaded, task).run()
+        const shipped = { ...program, functions }
+        await new StageTask(run, task, { strict: true, program: shipped, environment, values: this.#loaded }).run()
       } catch (thrown) {
         task.fail(this.#failure(this.#sinkCall, thrown, undefined))
       }

@@ -1,5 +1,5 @@
 // Where the time of a task goes. Told at the borders of batches only: a few readings of the clock for about 1,000 records.
-import type { Phase } from '../engine/runner.ts'
+import type { Phase } from '../../engine/runner.ts'
 
 export class Phases {
   #since = performance.now()
