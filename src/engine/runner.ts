@@ -1,5 +1,6 @@
 // What the engine asks of those above it (pipelines, matrices, ...): a runner turns one task of an execution into blocks,
 // effects and errors. The engine never looks into a program.
+import type { GearmillError } from '../errors.ts'
 import type { Argument, Deployment } from '../redis/deployment.ts'
 import type { BlocksConfig } from './protocol.ts'
 import type { RealmRef } from './realm.ts'
@@ -57,6 +58,11 @@ export interface TaskContext {
   output(partition: number): OutputBlock
   /** The frames of what task `task` of stage `stage` wrote for `partition`; nothing if it wrote none. */
   input(stage: number, task: number, partition: number): AsyncIterable<Uint8Array>
+  /**
+   * The error to throw where something that an earlier stage made elsewhere than in its blocks is not there: the engine runs
+   * that stage again, as it does for blocks. Where that does not help, the execution fails with `cause`.
+   */
+  missing(stage: number, cause: GearmillError): Error
   /** The frames of upload `index`, written by the client before it submitted (the items of `from()`). */
   upload(index: number): AsyncIterable<Uint8Array>
   /** How many records failed in the tasks that have committed: final for the stages before this one. */

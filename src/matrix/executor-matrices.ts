@@ -52,6 +52,7 @@ class OwnWork implements MatrixWork {
           task,
           signal,
           input: (from, of) => each(written[from]?.[of] ?? []),
+          missing: (_, cause) => cause,
           output: () => ({ append: (frame) => Promise.resolve(void frames.push(frame)) }),
         })
       }

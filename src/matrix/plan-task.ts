@@ -2,6 +2,7 @@
 import { totalmem } from 'node:os'
 import { encodeRecords } from '../codec/frames.ts'
 import type { TaskContext } from '../engine/runner.ts'
+import { MatrixError } from '../errors.ts'
 import type { Blocks } from './blocks.ts'
 import type { CellFunction } from './loop.ts'
 import { tasksOf, type MatrixProgram, type Step } from './program.ts'
@@ -15,23 +16,36 @@ const cacheBytes = Math.min(256 * 1024 ** 2, totalmem() / 48)
 const cache = new BlockCache(cacheBytes)
 
 /** What the tasks of a plan need of where they run. */
-export type PlanContext = Pick<TaskContext, 'stage' | 'task' | 'signal' | 'input' | 'output'>
+export type PlanContext = Pick<TaskContext, 'stage' | 'task' | 'signal' | 'input' | 'output' | 'missing'>
 
 export class PlanTasks {
   readonly #plan: MatrixProgram
   readonly #functions: readonly CellFunction[]
   readonly #blocks: Blocks
+  /** The stages that make matrices of the plan, by the index of the matrix. */
+  readonly #makers = new Map<number, number>()
 
   constructor(plan: MatrixProgram, functions: readonly CellFunction[], blocks: Blocks) {
     this.#plan = plan
     this.#functions = functions
     this.#blocks = blocks
+    for (const [stage, steps] of plan.stages.entries()) {
+      for (const step of steps) {
+        if (step.kind === 'cells' || (step.kind === 'reduce' && step.direct)) this.#makers.set(step.out, stage)
+        else if (step.kind === 'combine') this.#makers.set(step.of.out, stage)
+      }
+    }
   }
 
   /** Runs one task. Gives the bytes that it fetched. */
   async run(context: PlanContext): Promise<number> {
     const { step, index } = this.#locate(context)
-    const reader = new Reader(this.#blocks, cache, this.#plan.matrices)
+    const reader = new Reader(this.#blocks, cache, this.#plan.matrices, (source, error) => {
+      const maker = this.#makers.get(source)
+      const isLost = error instanceof MatrixError && error.code === 'MATRIX_BLOCK_LOST'
+      // What this evaluation made it can make again.
+      return isLost && maker !== undefined ? context.missing(maker, error) : error
+    })
     const task = new StepTask(this.#plan, this.#functions, this.#blocks, reader, context)
     switch (step.kind) {
       case 'cells':

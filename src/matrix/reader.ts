@@ -49,13 +49,21 @@ export class Reader {
   readonly #blocks: Blocks
   readonly #cache: BlockCache
   readonly #matrices: readonly Stored[]
+  readonly #failed: (source: number, error: unknown) => unknown
   /** Bytes of the blocks that were not in the cache. */
   fetched = 0
 
-  constructor(blocks: Blocks, cache: BlockCache, matrices: readonly Stored[]) {
+  /** @param failed what is thrown in place of an error that a block of a matrix could not be read for */
+  constructor(
+    blocks: Blocks,
+    cache: BlockCache,
+    matrices: readonly Stored[],
+    failed: (source: number, error: unknown) => unknown = (_, error) => error,
+  ) {
     this.#blocks = blocks
     this.#cache = cache
     this.#matrices = matrices
+    this.#failed = failed
   }
 
   dtypeOf(source: number): 'd' | 'f' {
@@ -131,7 +139,9 @@ export class Reader {
     const size = this.blockSizeOf(source)
     const [row, col] = [rr * r + rc * c + r0, cr * r + cc * c + c0]
     const [i, j] = [Math.floor(row / size), Math.floor(col / size)]
-    const { data, cols } = await this.#block(source, i, j)
+    const { data, cols } = await this.#block(source, i, j).catch((error: unknown) => {
+      throw this.#failed(source, error)
+    })
     const offset = (row - i * size) * cols + (col - j * size)
     return { data, offset, row: rr * cols + cr, column: rc * cols + cc }
   }

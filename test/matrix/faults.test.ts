@@ -1,12 +1,16 @@
 // Products while executors die, with workers elsewhere, and without a BLAS of the machine.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { silent } from '../../src/engine/logger.ts'
 import type { Matrix } from '../../src/matrix/matrix.ts'
 import { connect, type Mill } from '../../src/mill.ts'
-import { describeTopologies, standalone, until } from '../fixtures/servers.ts'
+import { cluster, describeTopologies, raw, standalone, until } from '../fixtures/servers.ts'
 
 let namespaces = 0
 const namespaced = (): string => `mf${process.pid}.${namespaces++}`
@@ -15,6 +19,12 @@ const namespaced = (): string => `mf${process.pid}.${namespaces++}`
 const numbers = async (mill: Mill, seed: number, size: number): Promise<Matrix> => {
   const random = await mill.matrix.random(size, size, { seed, blockSize: 16 })
   return random.map((v) => Math.floor(v * 10)).eval()
+}
+
+async function blocksOf(topology: { readonly kind: string }, namespace: string): Promise<string[]> {
+  const servers = topology.kind === 'cluster' ? (await cluster()).nodes : [await standalone()]
+  const found = await Promise.all(servers.map((server) => raw(server, 'KEYS', `${namespace}:*:mx:*`)))
+  return (found as string[][]).flat()
 }
 
 async function expected(a: Matrix, b: Matrix): Promise<number[][]> {
@@ -58,6 +68,37 @@ describeTopologies('a product', (topology) => {
     })
     await done
     expect(await computing.toArray()).toEqual(await expected(a, b))
+  })
+  it('is right though a step in between has lost a block', async () => {
+    const namespace = namespaced()
+    await using mill = await connect(await topology.url(), { executors: 2, namespace, logger: silent })
+    const dir = await mkdtemp(join(tmpdir(), 'gearmill-test-'))
+    const gate = join(dir, 'gate')
+    try {
+      const [a, b] = [await numbers(mill, 1, 40), await numbers(mill, 2, 40)]
+      const before = new Set(await blocksOf(topology, namespace))
+      const product = a.matmul(b)
+      // In the same stage as the product, which is needed twice.
+      const late = mill.matrix.full(0, 1, 1).map((v) => {
+        while (!existsSync(gate)) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10)
+        return v
+      })
+      const sum = product.add(product.T).add(late.sum({ axis: 'all' }))
+      expect(sum.explain().stages.map((steps) => steps.length)).toEqual([2, 1])
+      const computing = sum.eval()
+      let made: string[] = []
+      await until(async () => {
+        made = (await blocksOf(topology, namespace)).filter((key) => !before.has(key))
+        return made.length === 9
+      })
+      await mill.redis.del(made.slice(0, 2))
+      await writeFile(gate, '')
+      await computing
+      const wanted = await expected(a, b)
+      expect(await sum.toArray()).toEqual(wanted.map((row, r) => row.map((v, c) => v + (wanted[c]?.[r] as number))))
+    } finally {
+      await rm(dir, { recursive: true, force: true })
+    }
   })
 })
 

@@ -152,6 +152,7 @@ export class MemoryEngine implements ExecutionEngine {
       async *input(from, of, partition) {
         yield* blocks.get(`${execution}/${from}/${of}/${partition}`) ?? []
       },
+      missing: (_, cause) => cause,
       async *upload(index) {
         yield* blocks.get(`${execution}/upload/${index}`) ?? []
       },

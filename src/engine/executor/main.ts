@@ -309,7 +309,7 @@ class Executor {
   }
 
   async #reportLost(message: TaskMessage, task: RunningTask, error: BlockMissingError): Promise<TaskOutcome> {
-    const failure = failureOf(error, 'EXECUTION_CRASHED')
+    const failure = failureOf(task.lost?.cause ?? error, 'EXECUTION_CRASHED')
     if (!task.lost) return { kind: 'fatal', failure }
     const lane = this.#lane(message.lane)
     await this.#deployment.call(

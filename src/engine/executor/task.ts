@@ -2,7 +2,7 @@
 import { inspect } from 'node:util'
 import { BlockMissingError, type BlockStore, type BlockWriter } from '../../blocks/store.ts'
 import { encodeRecords } from '../../codec/frames.ts'
-import { RecordError } from '../../errors.ts'
+import { type GearmillError, RecordError } from '../../errors.ts'
 import type { SkippedRecord, Position } from '../attempts.ts'
 import { failureOf } from '../failure.ts'
 import { failuresName, outputName, uploadName } from '../keys.ts'
@@ -38,9 +38,11 @@ export interface TaskParts {
   readonly winner: (stage: number, task: number) => Promise<string>
 }
 
-/** A block of an earlier stage that is not there. */
+/** Something that an earlier stage made, and that is not there. */
 export interface LostBlock {
   readonly stage: number
+  /** Why the runner needs it; undefined for blocks. */
+  readonly cause?: GearmillError
 }
 
 export class RunningTask implements TaskContext {
@@ -137,6 +139,11 @@ export class RunningTask implements TaskContext {
       if (error instanceof BlockMissingError) this.lost = { stage }
       throw error
     }
+  }
+
+  missing(stage: number, cause: GearmillError): BlockMissingError {
+    this.lost = { stage, cause }
+    return new BlockMissingError(this.execution, `of stage ${stage}`, cause.message, { cause })
   }
 
   upload(index: number): AsyncIterable<Uint8Array> {

@@ -1,6 +1,7 @@
 // The context of a batch that goes through a whole pipeline (groups, sorts, sinks that publish) within one process: blocks
 // are frames in memory, effects and failures are collected.
 import type { Command, Failure, OutputBlock, TaskContext } from '../../engine/runner.ts'
+import type { GearmillError } from '../../errors.ts'
 
 /** Temporary keys of sinks outlive a batch by far; the sink's last effect renames them. */
 const temporaryMs = 60 * 60 * 1000
@@ -52,6 +53,11 @@ export class BatchTask implements TaskContext {
   }
 
   async *upload(): AsyncIterable<Uint8Array> {}
+
+  /** The stages of a batch keep what they make in this process. */
+  missing(_stage: number, cause: GearmillError): GearmillError {
+    return cause
+  }
 
   async failed(): Promise<number> {
     return this.failures.length
