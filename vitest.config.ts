@@ -9,8 +9,9 @@ export default defineConfig({
     fileParallelism: true,
     maxWorkers: 2,
     globalSetup: ['scripts/build-before-tests.mjs'],
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // Against what hangs, not against what is slow: on a machine with other work, tests of 2 s have taken 20.
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
     teardownTimeout: 20_000,
     // A condition is waited for, however busy the machine is: no test says how fast something has to be.
     expect: { poll: { timeout: 30_000 } },

@@ -1,8 +1,9 @@
 // An engine in this process: runs the stages of a submission one after the other with the real runner, the real codec and
 // real capture, over blocks in memory. Effects are collected, not applied.
-import { mkdtempSync, readdirSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { afterAll } from 'vitest'
 import type { BlockWriter } from '../../src/blocks/store.ts'
 import { loadCode } from '../../src/code/load.ts'
 import type { EndedExecution, ExecutionEngine, ExecutionHandle, ExecutionStatus } from '../../src/engine/execution.ts'
@@ -21,6 +22,10 @@ export interface MemoryOptions {
   readonly guard?: (index: number, available: number) => number
 }
 
+/** Of all engines of a test file. */
+const scratch = mkdtempSync(join(tmpdir(), 'gearmill-scratch-'))
+afterAll(() => rmSync(scratch, { recursive: true, force: true }))
+
 export class MemoryEngine implements ExecutionEngine {
   readonly namespace = 'gm'
   readonly known: ReadonlyMap<object, string> = new Map()
@@ -31,7 +36,7 @@ export class MemoryEngine implements ExecutionEngine {
   submissions = 0
   readonly endsWithClient = true
   readonly #options: MemoryOptions
-  readonly #scratch = mkdtempSync(join(tmpdir(), 'gearmill-scratch-'))
+  readonly #scratch = mkdtempSync(join(scratch, 'engine-'))
   #ids = 0
 
   constructor(options: MemoryOptions = {}) {

@@ -48,7 +48,8 @@ export async function realEngine(url: string, executors: number, spillBytes?: nu
     namespace,
     group,
     executors,
-    leaseMs: 2000,
+    // Longer than the event loop of this process may stall: it is client and worker, of dozens of pipelines at a time.
+    leaseMs: 10_000,
     spillBytes,
     blocks: { kind: 'files', dir: files.dir },
     modules: { runners: { pipeline: new URL('../../dist/pipeline/runner.js', import.meta.url).href } },

@@ -18,6 +18,9 @@ import { PlanError } from '../../../errors.ts'
 /** Names of parts: a directory that holds anything else is not replaced. */
 const partRule = /^part-\d{5,}\.(jsonl|csv|gmb)$/
 
+/** Tried again, for an attempt that was left behind may make a file in a folder that is being emptied. */
+const removal = { recursive: true, force: true, maxRetries: 5 } as const
+
 /** A file of an attempt that counts. */
 export interface Part {
   /** In `new`. */
@@ -91,7 +94,11 @@ export class Staging {
 
   /** `made` is the first of the parents that were made for it: they go too, where they are empty. */
   #close(made: string | undefined): void {
-    rmSync(this.folder, { recursive: true, force: true })
+    try {
+      rmSync(this.folder, removal)
+    } catch {
+      // The execution has ended as it has: what cannot be removed now is hidden, and in nobody's way.
+    }
     for (let parent = dirname(this.target); made !== undefined && parent.startsWith(made); parent = dirname(parent)) {
       try {
         rmdirSync(parent)
@@ -131,7 +138,7 @@ export class Staging {
   }
 
   async remove(): Promise<void> {
-    await rm(this.folder, { recursive: true, force: true })
+    await rm(this.folder, removal)
   }
 }
 

@@ -129,12 +129,14 @@ describe('a live migration of slots', () => {
     try {
       const right = Array.from({ length: 10 }, (_, i) => ({ key: `value ${i}`, value: expected.length / 10 }))
       let moving = true
-      const migrating = (async () => {
+      const migrate = async (): Promise<void> => {
         for (let round = 0; round < 2; round++) {
           for (const slot of slots.slice(0, 3)) await move(slot, node(round % 2), node((round + 1) % 2))
         }
+      }
+      const migrating = migrate().finally(() => {
         moving = false
-      })()
+      })
       let runs = 0
       let rights = 0
       while (moving || rights === 0) {

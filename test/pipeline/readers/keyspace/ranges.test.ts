@@ -33,7 +33,7 @@ describe('a keyspace in ranges', () => {
   const missing = (found: ReadonlySet<unknown>): string[] =>
     Array.from({ length: stable }, (_, i) => `stable:${i}`).filter((key) => !found.has(key))
 
-  it('is each key once where the table keeps its size, in any order of the parts', async () => {
+  it('is each key once where the table keeps its size, in any order of the parts', { timeout: 180_000 }, async () => {
     await flood(server, 200_000, (i) => ['SET', `other:${i}`, ''])
     const { count, data } = await splitsOf(deployment)
     expect(count).toBe(4)
@@ -52,7 +52,7 @@ describe('a keyspace in ranges', () => {
     expect(new Set(kept).size).toBe(stable + 200_000)
   })
 
-  it('loses no key that stays while the table grows', async () => {
+  it('loses no key that stays while the table grows', { timeout: 180_000 }, async () => {
     await flood(server, 100_000, (i) => ['SET', `other:${i}`, ''])
     const { count, data } = await splitsOf(deployment)
     expect(count).toBe(4)
