@@ -91,3 +91,69 @@ it('refuses windows that cannot be', async () => {
   await expect(mill.from([1]).window({ tumbling: 1 }).run()).rejects.toThrow('window(...) is for pipelines')
   expect(() => mill.stream('s').window({ tumbling: 'long' })).toThrow(expect.objectContaining({ code: 'PLAN_OPTION' }))
 })
+
+it('tries a window that failed again as a whole, then puts it aside, and replays it as a whole', async () => {
+  for (const by of [true, false]) {
+    const mill = await start()
+    await mill.redis.set('mood', 'bad')
+    const trigger = await mill
+      .stream('s')
+      .window(by ? { tumbling: 1000, by: ({ value }) => Number(value.at) } : { tumbling: 100 })
+      .batchGroupBy(
+        ({ value }) => value.kind ?? '',
+        async (_, events) => {
+          await mill.redis.incr('tries')
+          if ((await mill.redis.get('mood')) === 'bad') throw new RangeError('not yet')
+          return events.length
+        },
+      )
+      .write(({ value }) => ['RPUSH', 'windows', String(value)])
+      .register({ name: 'w', onFailure: { retries: 2, backoffMs: 1 } })
+    // More than one call commits; all of one window, whichever way it is told.
+    const adds = Array.from(
+      { length: 1200 },
+      (_, n) => `redis.call('XADD', KEYS[1], '1-${n + 1}', 'at', '1', 'kind', 'x')`,
+    )
+    await mill.redis.sendCommand(['EVAL', adds.join('\n'), '1', 's'])
+    if (by) await mill.redis.xAdd('s', '2-1', { at: '1000', kind: 'x' })
+    await until(async () => (await trigger.status()).deadLetters === 1200)
+    expect(await mill.redis.get('tries')).toBe('3')
+    expect(await trigger.status()).toMatchObject({ retries: 2400, failures: 1200, successes: 0 })
+    await mill.redis.set('mood', 'good')
+    await trigger.pause()
+    expect(await trigger.replay()).toBe(1200)
+    await trigger.resume()
+    await until(async () => (await trigger.status()).successes === 1200)
+    expect(await mill.redis.lRange('windows', 0, -1)).toEqual(['1200'])
+    await mill.close()
+    await flush()
+  }
+})
+
+it('tries events again that failed in front of the window, and refuses times that are none', async () => {
+  const mill = await start()
+  await mill.redis.set('mood', 'bad')
+  const trigger = await mill
+    .stream('s')
+    .map(async ({ value }) => {
+      if (value.at === '1' && (await mill.redis.get('mood')) === 'bad') throw new RangeError('not yet')
+      return { at: JSON.parse(value.at ?? '') as number }
+    })
+    .window({ tumbling: 1000, by: ({ at }) => at })
+    .batchGroupBy(
+      () => 'all',
+      (_, events) => events.map(({ at }) => at),
+    )
+    .write(({ value }) => ['RPUSH', 'windows', value.join(' ')])
+    .register({ name: 'w', onFailure: { retries: 1, backoffMs: 1 } })
+  const wrong = ['"x"', 'null', '-5', '1e400', '{}', '1e300', '8640000000000001']
+  for (const at of ['1', '2', ...wrong, '3', '2000']) await mill.redis.xAdd('s', '*', { at })
+  await until(async () => (await trigger.status()).deadLetters === wrong.length + 1)
+  const codes = (await trigger.deadLetters()).map(({ entry, error }) => `${entry?.[0]?.[1]} ${error.code}`)
+  expect(codes.toSorted()).toEqual([...wrong.map((at) => `${at} PLAN_RECORD`), '1 EXECUTION_RECORD'].toSorted())
+  await until(async () => (await mill.redis.lLen('windows')) === 1)
+  await mill.redis.set('mood', 'good')
+  await trigger.replay()
+  await until(async () => (await mill.redis.lLen('windows')) === 2)
+  expect(await mill.redis.lRange('windows', 0, -1)).toEqual(['2 3', '1'])
+})

@@ -4,8 +4,8 @@
 --       end): ids are then fields of the retries, 5 '1' to delete entries,
 --       6 events, 7 of them that succeeded, 8 latest error (JSON or ''), 9 outbox ('' none), 10 its name, 11 effects
 --       (MessagePack: index into the ids from 1, or a field; command; ...), 12 number of ids n,
---       ids, then for each failed event: its field, attempts, delay ms (-1: dead letter; '@'
---       and a time of its own), its record.
+--       ids, then for each failed event: its field, attempts, delay ms (-1: dead letter; '@' and the end of its window; '~'
+--       and the delay before it is put into a window again), its record.
 -- Returns { acknowledged, effects applied, effects that failed }; { 0 } where the ids are others' or settled; { -1 } where a
 -- later holder has the seat. Work: the effects and ids given (the caller sends at most a thousand of each).
 local function trigger_commit(keys, args)
@@ -38,8 +38,12 @@ local function trigger_commit(keys, args)
   local now = now_ms()
   local later = 0
   for i = 13 + count, #args, 4 do
-    local delay = tonumber(args[i + 2])
     local at = string.match(args[i + 2], '^@(%d+)$')
+    local again = string.match(args[i + 2], '^~(%d+)$')
+    if again then
+      at = gearmill.before_windows(now + tonumber(again))
+    end
+    local delay = tonumber(args[i + 2])
     if not at and delay < 0 then
       redis.call('HSET', letters, args[i], 'R' .. args[i + 1] .. ' ' .. now .. ' ' .. args[i + 3])
     else

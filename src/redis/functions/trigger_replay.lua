@@ -15,7 +15,7 @@ local function trigger_replay(keys, args)
       else
         local record = string.match(letter, '^R%d+ %d+ (.*)$')
         redis.call('HSET', keys[2], field, '0 ' .. record)
-        redis.call('ZADD', keys[3], now_ms(), field)
+        redis.call('ZADD', keys[3], gearmill.before_windows(0), field)
       end
     end
   end

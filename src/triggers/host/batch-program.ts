@@ -16,6 +16,7 @@ import { failureOf } from '../../pipeline/failures.ts'
 import { Chain } from '../../pipeline/fusion.ts'
 import { window, type WindowStep } from '../../pipeline/operations/window.ts'
 import type { StageProgram, StepProgram } from '../../pipeline/program.ts'
+import { brief } from '../../pipeline/shown.ts'
 import { StageTask } from '../../pipeline/stage/task.ts'
 import { closeValues, loadValues } from '../../pipeline/values.ts'
 import { BatchTask } from './batch-task.ts'
@@ -39,6 +40,9 @@ export interface BatchProgramOptions {
   readonly program: Program
   readonly environment: Environment
 }
+
+/** Of a Date, in milliseconds since the epoch. */
+const latestTime = 8.64e15
 
 type WindowTime = (value: unknown, values: unknown) => unknown
 
@@ -240,11 +244,13 @@ export class BatchProgram {
    * Finds the windows of events: `waits`. What came too late, or does not get as far as window(), waits for nothing.
    * @param arrivals in milliseconds since the epoch
    * @param mark the latest time of an event that was seen before; gives that of now
+   * @param keepsLate events of windows that are over wait for those, too
    */
   async assign(
     records: readonly unknown[],
     arrivals: readonly number[],
     mark: number,
+    keepsLate: boolean,
   ): Promise<BatchOutcome & { readonly mark: number; readonly late: number }> {
     const { step, by, values } = this.#window as Windowing
     const failures = (this.#failures = new Map<number, Failure>())
@@ -261,7 +267,7 @@ export class BatchProgram {
         const time = step.by ? timeOf(by(value, values)) : (arrivals[origin] as number)
         latest = Math.max(latest, time)
         const end = (Math.floor(time / step.tumbling) + 1) * step.tumbling + step.lateMs
-        if (step.by && end <= mark) late += 1
+        if (step.by && end <= mark && !keepsLate) late += 1
         else waits[origin] = end
       } catch (thrown) {
         failures.set(origin, this.#failure(this.#sinkCall, thrown, value))
@@ -343,6 +349,6 @@ export class BatchProgram {
 
 function timeOf(value: unknown): number {
   const time = value instanceof Date ? value.getTime() : value
-  if (typeof time === 'number' && Number.isFinite(time) && time >= 0) return time
-  throw new PlanError('PLAN_RECORD', `window: expected by to give milliseconds or a Date, got a ${typeof value}`)
+  if (typeof time === 'number' && time >= 0 && time <= latestTime) return time
+  throw new PlanError('PLAN_RECORD', `window: expected by to give milliseconds or a Date, got ${brief(value)}`)
 }

@@ -190,7 +190,8 @@ export class Committer {
       halt(failure)
     }
     const attempts = delay === 0 && trigger.afterwards === 'stop' && tried > trigger.retries ? 0 : tried
-    unit.failed.push(batch.field(i), attempts, delay, packPlain(kept))
+    const when = delay >= 0 && batch.comesAgain !== undefined ? batch.comesAgain(delay) : delay
+    unit.failed.push(batch.field(i), attempts, when, packPlain(kept))
   }
 
   async #send(batch: EventBatch, unit: Unit): Promise<void> {

@@ -17,8 +17,10 @@ export interface EventBatch {
   readonly home: HomeKeys
   /** `again`: these were tried before and lie in the retries. */
   readonly mode: 'new' | 'again'
-  /** These waited for the end of their window. */
+  /** These waited for the end of their window, and nothing else. */
   readonly closes?: boolean
+  /** When an event comes that is to be tried again in so many milliseconds, as the commit takes it. Default: then. */
+  readonly comesAgain?: (delayMs: number) => string
   /** What acknowledges each event: the entry's id, or the retry's field. Events of one entry follow each other. */
   readonly ids: readonly string[]
   /** What the functions get. */

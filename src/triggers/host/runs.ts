@@ -44,17 +44,18 @@ export class Runs {
     return settled
   }
 
-  /** Finds the windows of events. */
+  /** Finds the windows of events. Those that are tried again are not left out, however late. */
   async assign(batch: EventBatch, mark: number): Promise<Assigned> {
     const { gate, program } = this.#options
     const leave = await gate.enter(false)
     this.#note(batch)
     const arrivals = batch.ids.map(timeOf)
     try {
-      if (batch.unreadable === undefined) return await program.assign(batch.records, arrivals, mark)
+      const keepsLate = batch.mode === 'again'
+      if (batch.unreadable === undefined) return await program.assign(batch.records, arrivals, mark, keepsLate)
       const places = readable(batch)
       const times = places.map((i) => arrivals[i] as number)
-      const outcome = await program.assign(recordsAt(batch, places), times, mark)
+      const outcome = await program.assign(recordsAt(batch, places), times, mark, keepsLate)
       const waits: (number | undefined)[] = []
       for (const [k, i] of places.entries()) waits[i] = outcome.waits?.[k]
       return { ...outcome, ...placed(outcome, batch, places), waits }

@@ -6,20 +6,18 @@
 // holder is refused by its fence.
 import { EffectCatalogue } from '../../engine/effects.ts'
 import { pause } from '../../engine/events.ts'
-import { failureOf } from '../../engine/failure.ts'
 import type { Command, Failure } from '../../engine/runner.ts'
 import { ConnectError, TriggerError } from '../../errors.ts'
 import type { Deployment } from '../../redis/deployment.ts'
-import { itemsOf, numberOf, textOf } from '../../redis/replies.ts'
-import { slotOf } from '../../redis/slots.ts'
-import { eventNameOf, fieldOf, groupOf, type HomeKeys, type TriggerKeys } from '../keys.ts'
+import { numberOf } from '../../redis/replies.ts'
+import { fieldOf, groupOf, type HomeKeys, type TriggerKeys } from '../keys.ts'
 import type { TriggerOptions } from '../options.ts'
 import type { Running, SeatOrder } from '../protocol.ts'
 import type { Schedule } from '../sources/schedule.ts'
 import type { EventSource } from '../sources/source.ts'
 import type { BatchOutcome, BatchProgram } from './batch-program.ts'
 import { Committer, FencedError } from './committer.ts'
-import { unpackPlain, type EventBatch, type KeptEvent } from './event-batch.ts'
+import type { EventBatch } from './event-batch.ts'
 import type { RawBatch } from './feed.ts'
 import type { Gate } from './gate.ts'
 import type { LoopBreaker } from './loop-breaker.ts'
@@ -27,11 +25,11 @@ import { Outboxes } from './outboxes.ts'
 import { Runs } from './runs.ts'
 import { SeatStreams } from './seat-streams.ts'
 import { Ticker } from './ticker.ts'
+import { comesIntoWindow, recordsOf, Waiting } from './waiting.ts'
 
 const lookForStreamsMs = 500
 const trimEveryMs = 1000
 const retryCommitMs = 500
-const dueAtOnce = 1000
 /** Latest events of which the latency is told. */
 const latencies = 1000
 
@@ -65,6 +63,7 @@ export class Seat {
   readonly #committer: Committer
   readonly #outboxes: Outboxes
   readonly #runs: Runs
+  readonly #waiting: Waiting
   #wake: (() => void) | undefined
   #committing: Promise<void> = Promise.resolve()
   #busy = false
@@ -97,6 +96,16 @@ export class Seat {
     this.#runs = new Runs(options)
     const catalogue = new EffectCatalogue(deployment)
     this.#outboxes = new Outboxes(deployment, catalogue, namespace, order.name)
+    this.#waiting = new Waiting({
+      ...options,
+      streams: this.#streams,
+      outboxes: this.#outboxes,
+      signal: this.#stop.signal,
+      process: (batch) => this.#process(batch),
+      committed: () => this.#committing,
+      markOf: (home) => this.#markOf(home),
+      lookIn: (ms) => this.#lookIn(ms),
+    })
     this.#committer = new Committer({
       deployment,
       catalogue,
@@ -133,7 +142,7 @@ export class Seat {
         if (work === undefined) continue
         if (work.kind === 'look') {
           this.#lookPending = false
-          await this.#retryDue()
+          await this.#waiting.takeDue()
         } else {
           work.taken()
           await this.#processNew(work.batch)
@@ -291,45 +300,12 @@ export class Seat {
       home: this.#streams.homeOf(stream),
       mode: 'new',
       ids,
-      ...this.#read(ids.length, (i) => source.record(stream, ids[i] as string, events[i])),
+      ...recordsOf(ids.length, (i) => source.record(stream, ids[i] as string, events[i])),
       field: (i) => fieldOf({ id: ids[i] as string, part: parts[i] ?? 0, stream }),
       kept: (i) => events[i],
       attempts: () => 0,
+      ...(this.#options.program.window === undefined ? {} : { comesAgain: comesIntoWindow }),
     })
-  }
-
-  #read(count: number, recordOf: (i: number) => unknown): Pick<EventBatch, 'records' | 'unreadable'> {
-    const records: unknown[] = []
-    let unreadable: Map<number, Failure> | undefined
-    for (let i = 0; i < count; i++) {
-      try {
-        records.push(recordOf(i))
-      } catch (error) {
-        records.push(undefined)
-        unreadable ??= new Map()
-        unreadable.set(i, failureOf(error, 'EXECUTION_RECORD'))
-      }
-    }
-    return { records, unreadable }
-  }
-
-  async #retryDue(): Promise<void> {
-    const { deployment, trigger } = this.#options
-    await this.#committing
-    for (const home of await this.#streams.homes()) {
-      await this.#outboxes.drain(home)
-      if (this.#options.program.window !== undefined) {
-        await this.#closeWindows(home)
-        continue
-      }
-      const now = await this.#serverNow(home)
-      const range = ['ZRANGE', home.due, '-inf', now, 'BYSCORE', 'LIMIT', 0, dueAtOnce]
-      const due = itemsOf(await deployment.command(home.due, range)).map(textOf)
-      const mine = due.filter((field) => this.#ownsRetry(eventNameOf(field).stream))
-      for (let i = 0; i < mine.length; i += trigger.batch) await this.#retry(home, mine.slice(i, i + trigger.batch))
-      const first = itemsOf(await deployment.command(home.due, ['ZRANGE', home.due, 0, 0, 'WITHSCORES']))[0]
-      if (first !== undefined) this.#lookIn(Math.max(100, numberOf(itemsOf(first)[1]) - now))
-    }
   }
 
   /** Puts events into their windows: they wait among the retries. */
@@ -354,74 +330,12 @@ export class Seat {
     return mark
   }
 
-  /** Processes every window that is over, each as one batch. */
-  async #closeWindows(home: HomeKeys): Promise<void> {
-    const { deployment, program } = this.#options
-    while (!this.#stop.signal.aborted) {
-      const first = itemsOf(await deployment.command(home.due, ['ZRANGE', home.due, 0, 0, 'WITHSCORES']))[0]
-      if (first === undefined) return
-      const end = numberOf(itemsOf(first)[1])
-      const now = program.window?.by === true ? await this.#markOf(home) : await this.#serverNow(home)
-      if (end > now) {
-        if (program.window?.by !== true) this.#lookIn(Math.max(1, end - now))
-        return
-      }
-      const fields = itemsOf(await deployment.command(home.due, ['ZRANGE', home.due, end, end, 'BYSCORE'])).map(textOf)
-      await this.#retry(home, fields)
-    }
-  }
-
-  #ownsRetry(stream: string): boolean {
-    const { trigger, order } = this.#options
-    return trigger.concurrency === 1 || slotOf(stream) % trigger.concurrency === order.seat
-  }
-
-  async #serverNow(home: HomeKeys): Promise<number> {
-    const [seconds, micros] = itemsOf(await this.#options.deployment.command(home.due, ['TIME']))
-    return numberOf(seconds) * 1000 + Math.floor(numberOf(micros) / 1000)
-  }
-
-  async #retry(home: HomeKeys, fields: readonly string[]): Promise<void> {
-    const { deployment, source, program } = this.#options
-    const windowed = program.window !== undefined
-    const values = itemsOf(await deployment.command(home.retries, ['HMGET', home.retries, ...fields], { binary: true }))
-    const byStream = new Map<string, { field: string; attempts: number; event: unknown }[]>()
-    for (const [i, value] of values.entries()) {
-      if (!Buffer.isBuffer(value)) continue
-      const space = value.indexOf(0x20)
-      const field = fields[i] as string
-      const { event } = unpackPlain(value.subarray(space + 1)) as KeptEvent
-      const retry = { field, attempts: Number(value.toString('latin1', 0, space)), event }
-      // A window is of all streams together.
-      const stream = windowed ? eventNameOf(fields[0] as string).stream : eventNameOf(field).stream
-      const list = byStream.get(stream)
-      if (list === undefined) byStream.set(stream, [retry])
-      else list.push(retry)
-    }
-    for (const [stream, retries] of byStream) {
-      if (this.#stop.signal.aborted) return
-      await this.#streams.attach(stream)
-      await this.#process({
-        stream,
-        home,
-        mode: 'again',
-        closes: windowed && retries.every(({ attempts }) => attempts === 0),
-        ids: retries.map(({ field }) => field),
-        ...this.#read(retries.length, (i) => {
-          const { field, event } = retries[i] as (typeof retries)[number]
-          return source.record(eventNameOf(field).stream, eventNameOf(field).id, event)
-        }),
-        field: (i) => retries[i]?.field ?? '',
-        kept: (i) => retries[i]?.event,
-        attempts: (i) => retries[i]?.attempts ?? 0,
-      })
-      await this.#committing
-    }
-  }
-
   async #process(batch: EventBatch): Promise<void> {
-    await this.#options.source.prepare?.(batch.records)
-    if (this.#options.program.window !== undefined && batch.mode === 'new') return this.#assign(batch)
+    const { source, program } = this.#options
+    await source.prepare?.(batch.records)
+    // What closes a window has its end.
+    const isAssigned = program.window !== undefined && (batch.mode === 'new' || batch.comesAgain === comesIntoWindow)
+    if (isAssigned) return this.#assign(batch)
     const outcome = await this.#runs.run(batch)
     await this.#committing
     if (this.#failed !== undefined) return
