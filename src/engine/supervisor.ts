@@ -7,9 +7,8 @@
 import { join } from 'node:path'
 import { removeTemporaryDirectory, temporaryDirectory } from '../blocks/temporary-directory.ts'
 import { runtimeVersion } from '../native/onnx/runtime.ts'
-import type { Deployment, Reply } from '../redis/deployment.ts'
-import { itemsOf } from '../redis/replies.ts'
-import { backoffMs, decodeAttempts, encodeAttempts, judgeDeath, type AttemptState, type Death } from './attempts.ts'
+import type { Deployment } from '../redis/deployment.ts'
+import { decodeAttempts, type Death } from './attempts.ts'
 import type { GroupEvents } from './events.ts'
 import { ExecutorProcess } from './executor-process.ts'
 import { Intake, type Arrival } from './intake.ts'
@@ -18,15 +17,12 @@ import type { Logger } from './logger.ts'
 import { poolOf, sizeOf, type Pool } from './pool.ts'
 import type { ExecutorSetup, FromExecutor, TaskMessage, TaskOutcome } from './protocol.ts'
 import { RealmWatch } from './realm-watch.ts'
-import type { Failure } from './runner.ts'
+import { type HeldTask, Verdicts, unableDelayMs } from './verdicts.ts'
 
 const watchMs = 100
 /** An aborted task that goes on for so long is ended by force. */
 const abortGraceMs = 500
 const startRetryMs = 1000
-/** Before a task that this worker cannot run is offered to others again. */
-const unableDelayMs = 250
-const laterDelayMs = 500
 /** How much later than the server and its clients a worker may learn that a task has ended. */
 const settleMs = 200
 /** How long an executor that is not needed any more may take to end. */
@@ -47,14 +43,9 @@ export interface SupervisorOptions {
   readonly console: (level: (FromExecutor & { type: 'log' })['level'], text: string) => void
 }
 
-interface Held {
-  readonly arrival: Arrival
-  readonly message: TaskMessage
+interface Held extends HeldTask {
   readonly pool: Pool
-  readonly attempts: AttemptState
   executor?: ExecutorProcess
-  /** Given back or judged: what its executor still says of it means nothing. */
-  over?: true
 }
 
 export class Supervisor {
@@ -70,6 +61,7 @@ export class Supervisor {
   readonly #waiters: (() => void)[] = []
   readonly #ended = new Map<string, true>()
   readonly #realms: RealmWatch
+  readonly #verdicts: Verdicts
   #faultsLeft: number
   #watch: NodeJS.Timeout | undefined
   #unfollow: (() => void) | undefined
@@ -86,6 +78,14 @@ export class Supervisor {
       worker: options.worker,
       processes: () => this.#executors,
       gone: (realm) => this.#unload(realm),
+    })
+    const { deployment, worker, logger } = options
+    this.#verdicts = new Verdicts({
+      deployment,
+      worker,
+      logger,
+      returned: ({ arrival }, delayMs) => this.#intakes.get(arrival.lane.tag)?.lookIn(delayMs),
+      released: (held) => this.#release(held),
     })
   }
 
@@ -174,9 +174,9 @@ export class Supervisor {
     const key = keyOf(message.lane, message.entry)
     if (this.#held.has(key)) return
     this.#held.set(key, held)
-    if (this.#stopping) return void this.#giveBack(held, 0)
+    if (this.#stopping) return void this.#verdicts.giveBack(held, 0)
     if (this.#ended.has(message.execution)) return void this.#drop(held)
-    if (attempts.unable.includes(this.#options.worker)) return void this.#giveBack(held, unableDelayMs)
+    if (attempts.unable.includes(this.#options.worker)) return void this.#verdicts.giveBack(held, unableDelayMs)
     this.#queue.push(held)
     this.#dispatch()
   }
@@ -263,134 +263,23 @@ export class Supervisor {
     if (!held) return
     this.#startFailures += 1
     this.#options.logger.error(`an executor ended while it started (${this.#startFailures} in a row)`)
-    await this.#giveBack(held, startRetryMs)
+    await this.#verdicts.giveBack(held, startRetryMs)
   }
 
   async #endedWith(task: TaskMessage, outcome: TaskOutcome): Promise<void> {
     const held = this.#heldOf(task)
-    if (held && !held.over) {
-      try {
-        await this.#settle(held, outcome)
-      } catch (error) {
-        // The server is gone. The lease runs out, and whoever takes the task over begins where this attempt did.
-        held.over = true
-        this.#options.logger.warn(`after task ${nameOf(held)}: ${String(error)}`)
-        this.#release(held)
-      }
-    }
+    if (held && !held.over) await this.#verdicts.ended(held, outcome)
     this.#wake()
     this.#dispatch()
   }
 
-  async #settle(held: Held, outcome: TaskOutcome): Promise<void> {
-    const { attempts } = held
-    switch (outcome.kind) {
-      case 'settled':
-        this.#release(held)
-        break
-      case 'fatal':
-        await this.#fail(held, 0, true, attempts, outcome.failure)
-        break
-      case 'unable':
-        await this.#pass(held, outcome.failure)
-        break
-      case 'later':
-        this.#options.logger.warn(`task ${nameOf(held)} is tried again: ${outcome.failure.message}`)
-        await this.#wait(held, outcome.failure)
-        break
-      case 'broken': {
-        const next = { ...attempts, deaths: attempts.deaths + 1 }
-        const most = await this.#maxAttempts(held)
-        const over = most > 0 && next.deaths >= most
-        const delay = backoffMs[Math.min(next.deaths, backoffMs.length) - 1] as number
-        this.#options.logger.warn(`task ${nameOf(held)} failed: ${outcome.failure.message}`)
-        await this.#fail(held, delay, true, next, over ? { place: placeOf(held), ...outcome.failure } : undefined)
-      }
-    }
-  }
-
-  /** Work waits for the server to have room, but no longer than a task may take. */
-  async #wait(held: Held, failure: Failure): Promise<void> {
-    const timeoutMs = Number((await this.#field(held, 'timeout')) ?? 0)
-    const now = Date.now()
-    const { waitingSince = now } = held.attempts
-    const over = timeoutMs > 0 && now - waitingSince >= timeoutMs
-    const message = `${failure.message} (for ${timeoutMs} ms, the time limit of a task)`
-    const ending = over ? { ...failure, place: placeOf(held), message } : undefined
-    await this.#fail(held, laterDelayMs, false, { ...held.attempts, waitingSince }, ending)
-  }
-
-  async #maxAttempts(held: Held): Promise<number> {
-    return Number((await this.#field(held, 'max')) ?? 3)
-  }
-
-  #field(held: Held, name: string): Promise<Reply> {
-    const x = held.arrival.lane.executions + held.message.execution
-    return this.#options.deployment.command(x, ['HGET', x, name])
-  }
-
-  /** To a worker that has what it needs; the execution fails when no live one does. */
-  async #pass(held: Held, failure: Failure): Promise<void> {
-    const { deployment, worker } = this.#options
-    const unable = [...new Set([...held.attempts.unable, worker])]
-    const { live } = held.arrival.lane
-    const workers = itemsOf(await deployment.command(live, ['ZRANGE', live, 0, 999])).map(String)
-    const nobody = workers.every((each) => unable.includes(each))
-    await this.#fail(held, unableDelayMs, false, { ...held.attempts, unable }, nobody ? failure : undefined)
-  }
-
   async #executorDied(task: TaskMessage | undefined, maxAttempts: number, death: Death): Promise<void> {
     const held = task && this.#heldOf(task)
-    if (held && !held.over) {
-      const verdict = judgeDeath(held.attempts, death, maxAttempts)
-      const { again, state } = verdict
-      this.#options.logger.warn(`task ${nameOf(held)}: ${death.message}${again ? '; it is tried again' : ''}`)
-      const times = state.deaths === 1 ? '' : ` (attempt ${state.deaths})`
-      const place = placeOf(held)
-      const failure = {
-        ...death.thrown?.failure,
-        code: death.code,
-        message: `${place}: ${death.message}${times}`,
-        place,
-      }
-      await this.#fail(held, verdict.delayMs, true, state, again ? undefined : failure)
-    } else if (death.thrown) {
+    if (held && !held.over) await this.#verdicts.died(held, death, maxAttempts)
+    else if (death.thrown) {
       const { stack, message } = death.thrown.failure
       this.#options.logger.error(`a shipped function ${message}, after its task had ended\n${stack ?? ''}`)
     }
-  }
-
-  async #giveBack(held: Held, delayMs: number): Promise<void> {
-    await this.#fail(held, delayMs, false, held.attempts, undefined)
-  }
-
-  /** Takes the task off this worker: to be tried again after `delayMs`, or with a failure that ends its execution. */
-  async #fail(
-    held: Held,
-    delayMs: number,
-    counted: boolean,
-    state: AttemptState,
-    failure: Failure | undefined,
-  ): Promise<void> {
-    if (held.over) return
-    held.over = true
-    const { lane, id } = held.arrival
-    const { message } = held
-    try {
-      await this.#options.deployment.call(
-        'fail',
-        [lane.executions + message.execution, lane.tasks, lane.delayed, lane.events],
-        [
-          ...[id, message.stage, message.task, message.epoch, message.attempt + 1, delayMs, counted ? 1 : 0],
-          ...[encodeAttempts(state), failure ? JSON.stringify(failure) : '', this.#options.worker],
-        ],
-      )
-      if (!failure) this.#intakes.get(lane.tag)?.lookIn(delayMs)
-    } catch (error) {
-      // Its lease runs out, and whoever takes it over begins where this attempt did.
-      this.#options.logger.warn(`giving back task ${nameOf(held)}: ${String(error)}`)
-    }
-    this.#release(held)
   }
 
   /** Forgets a task whose execution ended, unless it runs again: the server went back in time, or the id was used again. */
@@ -401,12 +290,12 @@ export class Supervisor {
     const dropped = await this.#options.deployment.call('drop', keys, [id, epoch]).catch(() => 1)
     if (dropped !== 0) return this.#release(held)
     this.#ended.delete(execution)
-    if (this.#stopping) return this.#giveBack(held, 0)
+    if (this.#stopping) return this.#verdicts.giveBack(held, 0)
     this.#queue.push(held)
     this.#dispatch()
   }
 
-  #release(held: Held): void {
+  #release(held: HeldTask): void {
     this.#held.delete(keyOf(held.message.lane, held.message.entry))
     this.#wake()
   }
@@ -453,7 +342,7 @@ export class Supervisor {
   async drain(graceMs: number): Promise<void> {
     this.#stopping = true
     this.#wake()
-    for (const held of this.#queue.splice(0)) await this.#giveBack(held, 0)
+    for (const held of this.#queue.splice(0)) await this.#verdicts.giveBack(held, 0)
     const deadline = performance.now() + Math.max(graceMs, settleMs)
     const running = (): boolean => [...this.#held.values()].some((held) => !held.over)
     while (running() && performance.now() < deadline) {
@@ -462,7 +351,7 @@ export class Supervisor {
     const late = [...this.#held.values()].filter((held) => !held.over)
     await Promise.all([...this.#executors].map((executor) => executor.close(late.length > 0 ? 0 : 2000)))
     await Promise.all(this.#leaving)
-    for (const held of late) await this.#giveBack(held, 0)
+    for (const held of late) await this.#verdicts.giveBack(held, 0)
     await this.#end()
   }
 
@@ -477,11 +366,3 @@ export class Supervisor {
 }
 
 const keyOf = (lane: string, entry: string): string => `${lane} ${entry}`
-
-function placeOf({ message: { stage, task } }: Held): string {
-  return `stage ${stage}, task ${task}`
-}
-
-function nameOf(held: Held): string {
-  return `${held.message.execution} ${placeOf(held)}`
-}
