@@ -2,6 +2,7 @@
 import { resolve } from 'node:path'
 import { Argument, Command } from 'commander'
 import type { Chain, TraceEntry } from '../kernels/chain.ts'
+import type { KernelError } from '../errors.ts'
 import type { Kernel, Kernels } from '../kernels/kernels.ts'
 import type { KernelOptions } from '../kernels/store.ts'
 import { connect } from '../mill.ts'
@@ -61,6 +62,8 @@ export function kernelsCommand(cli: Cli): Command {
     const flags = flagsOf<KernelFlags>(command)
     const needed = subjects[action]
     if (needed !== undefined && subject === undefined) command.error(`error: missing required argument '${needed}'`)
+    const surplus = needed === undefined ? subject : action === 'run' ? undefined : args[0]
+    if (surplus !== undefined) command.error(`error: ${action} takes no argument '${surplus}'`)
     const { config } = configOf(cli, flags)
     const { url, namespace } = config
     // A chain that somebody waits for here is run here too: there need not be a worker.
@@ -101,12 +104,19 @@ async function act(
       return trace(cli, await kernels.chain(subject).trace(), json)
     case 'resume': {
       const again = await kernels.chain(subject).resume()
+      if (json) return print(cli, JSON.stringify({ id: subject, resumed: again }))
       return say(cli, `${again} ${again === 1 ? 'step is' : 'steps are'} tried again`)
     }
-    case 'abort':
-      return say(cli, (await kernels.chain(subject).abort()) ? `${subject} is aborted` : `${subject} had ended`)
-    case 'remove':
-      return say(cli, (await kernels.remove(subject)) ? `${subject} is removed` : `there was no ${subject}`)
+    case 'abort': {
+      const aborted = await kernels.chain(subject).abort()
+      if (json) return print(cli, JSON.stringify({ id: subject, aborted }))
+      return say(cli, aborted ? `${subject} is aborted` : `${subject} had ended`)
+    }
+    case 'remove': {
+      const removed = await kernels.remove(subject)
+      if (json) return print(cli, JSON.stringify({ name: subject, removed }))
+      return say(cli, removed ? `${subject} is removed` : `there was no ${subject}`)
+    }
   }
 }
 
@@ -149,7 +159,10 @@ async function run(cli: Cli, chain: Chain, { detach, json }: KernelFlags): Promi
 }
 
 function trace(cli: Cli, entries: readonly TraceEntry[], json: boolean): void {
-  if (json) return print(cli, JSON.stringify(entries))
+  if (json) {
+    const withMessages = entries.map(({ error, ...entry }) => ({ ...entry, error: error && told(error) }))
+    return print(cli, JSON.stringify(withMessages))
+  }
   const rows = entries.map(
     ({ step, branch, attempt, kernel, version, inputs, writes, next, started, ended, error }) => [
       ...[branch === '0' ? step : `${step} ${branch}`, attempt, kernel, version, (ended - started).toFixed(3)],
@@ -161,6 +174,11 @@ function trace(cli: Cli, entries: readonly TraceEntry[], json: boolean): void {
     ],
   )
   printTable(cli, ['step', 'attempt', 'kernel', 'version', 'ms', 'inputs', 'writes', 'next'], rows)
+}
+
+/** As JSON: an error's message is none of the properties that JSON takes. */
+function told({ code, message, hint, kernel, version, chain, step, line, module }: KernelError): object {
+  return { code, message, hint, kernel, version, chain, step, line, module }
 }
 
 const short = (text: string): string => (text.length > 60 ? `${text.slice(0, 57)}...` : text)

@@ -228,12 +228,12 @@ function entryOf(row: TraceRow): TraceEntry {
 }
 
 export function kernelErrorOf(failure: StepFailure): KernelError {
-  const { code, message, kernel, version, chain, step, line, hint, cause } = failure
+  const { code, message, kernel, version, chain, step, line, module, hint, cause, log = [] } = failure
   const known = (code in catalogue ? code : 'KERNEL_THREW') as ErrorCode as KernelError['code']
   return new KernelError(
     known,
     message,
-    { kernel, version, chain, step, line },
+    { kernel, version, chain, step, line, module, log },
     {
       ...(hint === undefined ? {} : { hint }),
       ...(cause === undefined ? {} : { cause: thrownOf(cause) }),

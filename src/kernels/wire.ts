@@ -212,7 +212,11 @@ export interface StepFailure {
   readonly version: string
   readonly step: number
   readonly line?: number
+  /** The imported source in which it happened, where it was not the kernel's own. */
+  readonly module?: string
   readonly hint?: string
+  /** What the step had logged until then. */
+  readonly log?: readonly LogLine[]
   readonly cause?: FailureCause
 }
 

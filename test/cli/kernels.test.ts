@@ -48,12 +48,22 @@ it('tells what failed, and resumes it', async () => {
   expect(failed).toMatchObject({ code: 1, stdout: '' })
   expect(failed.stderr).toContain('KERNEL_THREW')
   expect((await kernels('trace', 'two')).stdout).toContain('KERNEL_THREW')
+  const traced = JSON.parse((await kernels('trace', 'two', '--json')).stdout) as unknown
+  expect(traced).toMatchObject([
+    { step: 1 },
+    { error: { code: 'KERNEL_THREW', message: expect.stringMatching('mute') } },
+  ])
   await writeFile(join(folder, 'say.js'), 'function say(n) {\n  return done(n)\n}\n')
   await kernels('push', folder, '--timeout', '60000')
   expect(await kernels('resume', 'two')).toMatchObject({ code: 0, stderr: '1 step is tried again\n' })
   expect(await kernels('run', 'twice', '1', '--id', 'two')).toMatchObject({ code: 0, stdout: '2\n' })
   expect(await kernels('trace', 'three')).toMatchObject({ code: 1, stderr: expect.stringContaining('KERNEL_CHAIN') })
-  expect(await kernels('show')).toMatchObject({ code: 2 })
+  for (const wrong of [['show'], ['show', 'say', 'twice'], ['ls', 'say'], ['remove', 'say', 'twice']]) {
+    expect(await kernels(...wrong)).toMatchObject({ code: 2, stdout: '' })
+  }
+  const json = async (...args: string[]) => JSON.parse((await kernels(...args, '--json')).stdout) as unknown
+  expect(await json('abort', 'two')).toEqual({ id: 'two', aborted: false })
+  expect(await json('remove', 'nothing')).toEqual({ name: 'nothing', removed: false })
   expect(await kernels('remove', 'say')).toMatchObject({ code: 0, stderr: 'say is removed\n' })
 })
 

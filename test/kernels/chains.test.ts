@@ -184,6 +184,21 @@ describeTopologies('chains', (topology) => {
     expect((await mill.kernels.get('two')).statistics).toMatchObject({ steps: 2, failures: 1 })
   })
 
+  it('says in which source it failed, and what was logged until then', async () => {
+    const mill = await start()
+    await store(mill, 'lib', '\nexport function check(x) { throw new Error(`no ${x}`) }')
+    await store(
+      mill,
+      'uses',
+      "import { check } from 'lib'\nfunction uses(x) { console.warn('on'); return done(check(x)) }",
+    )
+    const failed = await mill.kernels.start('uses', 'good')
+    const where = { code: 'KERNEL_THREW', kernel: 'uses', module: 'lib', line: 2, log: [{ level: 'warn', text: 'on' }] }
+    await expect(failed.done()).rejects.toMatchObject(where)
+    expect((await failed.status()).error).toMatchObject(where)
+    expect(await failed.trace()).toMatchObject([{ log: where.log, error: where }])
+  })
+
   it('tries a step again as often as its kernel says', async () => {
     const mill = await start()
     await store(

@@ -104,6 +104,13 @@ describeTopologies('kernels', (topology) => {
     expect(await run()).toBe('plain')
   })
 
+  it('stores a kernel where something else had its key', async () => {
+    const mill = await start({ url: await topology.url() })
+    await mill.redis.rPush('gm:kernel:k', ['x'])
+    await mill.kernels.set('k', 'function k() { return done(1) }', { timeoutMs: 60_000 })
+    expect(await (await mill.kernels.start('k')).done()).toBe(1)
+  })
+
   it('imports other kernels and libraries, as they are at each step', async () => {
     const mill = await start({ url: await topology.url() })
     await store(mill, 'rates', 'export const rate = 2\nexport function tax(n) { return n * rate }')

@@ -148,7 +148,7 @@ export class StepRun {
       kernel: name,
       version,
       step: strand.fence.step,
-      ...(told instanceof KernelError && told.line !== undefined ? { line: told.line } : {}),
+      ...(told instanceof KernelError ? placeOf(told) : {}),
       ...(told === undefined ? {} : { hint: told.hint }),
       ...(cause instanceof Error ? { cause: causeOf(cause) } : {}),
     }
@@ -281,6 +281,14 @@ function check({ follow }: Outcome): void {
 function tooLarge(bytes: number): KernelError {
   const message = `what the step passes on takes ${bytes} bytes; the most are ${mostBytes}`
   return new KernelError('KERNEL_SIZE', message, { kernel: '' })
+}
+
+function placeOf({ line, module, log }: KernelError): Pick<StepFailure, 'line' | 'module' | 'log'> {
+  return {
+    ...(line === undefined ? {} : { line }),
+    ...(module === undefined ? {} : { module }),
+    ...(log.length === 0 ? {} : { log: shownLog(log).map(([level, text]) => ({ level, text })) }),
+  }
 }
 
 /** The refusal of a command that can be no write, as a reason; undefined for other errors. */

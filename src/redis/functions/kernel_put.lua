@@ -3,8 +3,8 @@
 -- Returns 1; 0 where it is this version already. Work: the versions kept.
 local function kernel_put(keys, args)
   local key = keys[1]
-  if redis.call('TYPE', key)['ok'] == 'string' then
-    -- A client's plain SET: it has no versions.
+  if redis.call('TYPE', key)['ok'] ~= 'hash' then
+    -- A client's plain SET, which has no versions; or what is no kernel at all.
     redis.call('DEL', key)
   end
   local there = redis.call('HMGET', key, 'source', 'options', 'signature', 'versions')
