@@ -76,6 +76,7 @@ export function mapFile(fd: number, offset: number, length: number, mode: MapMod
   const flags = mode === 'private' ? MAP_PRIVATE | MAP_NORESERVE : MAP_SHARED
   const extent = { length: length + slack, address: mmapOrThrow(mmap, length + slack, prot, flags, fd, offset - slack) }
   const buffer = foreign().view(extent.address + BigInt(slack), length)
+  keepFromTransfer(buffer)
   extents.set(buffer, extent)
   collected.register(buffer, extent, buffer)
   return buffer
@@ -150,9 +151,19 @@ function mmapOrThrow(
   return address
 }
 
+/** What gives the memory of an ArrayBuffer to another one, which nobody here would know of. */
+const transfers = ['transfer', 'transferToFixedLength'] as const
+
+function keepFromTransfer(buffer: ArrayBuffer): void {
+  const value = (): never => {
+    throw new BufferError('BUFFER_OPTION', 'the memory of a mapped file cannot be transferred: take a copy, slice()')
+  }
+  for (const name of transfers) if (name in ArrayBuffer.prototype) Object.defineProperty(buffer, name, { value })
+}
+
 function detach(buffer: ArrayBuffer): boolean {
   // `transfer` is not in Node 20.
-  const { transfer } = buffer as ArrayBuffer & { readonly transfer?: (length: number) => ArrayBuffer }
+  const { transfer } = ArrayBuffer.prototype as { readonly transfer?: (length: number) => ArrayBuffer }
   if (transfer === undefined) return false
   try {
     transfer.call(buffer, 0)

@@ -66,6 +66,21 @@ describe('mapFile', () => {
   })
 })
 
+describe.runIf('transfer' in ArrayBuffer.prototype)('where ArrayBuffers can be transferred', () => {
+  it('maps cannot, but for being given back', () => {
+    const file = path()
+    writeFileSync(file, new Uint8Array(10_000).fill(9))
+    const buffer = mapped(file, 0, 10_000, 'read')
+    const movable = buffer as ArrayBuffer & { transfer(): ArrayBuffer; transferToFixedLength(): ArrayBuffer }
+    expect(codeOf(() => movable.transfer())).toBe('BUFFER_OPTION')
+    expect(codeOf(() => movable.transferToFixedLength())).toBe('BUFFER_OPTION')
+    expect(() => structuredClone(buffer, { transfer: [buffer] })).toThrow(expect.objectContaining({ name: 'DataCloneError' }) as Error) // prettier-ignore
+    expect(new Uint8Array(buffer)[9999]).toBe(9)
+    unmap(buffer)
+    expect(buffer.byteLength).toBe(0)
+  })
+})
+
 describe('tryLock', () => {
   it('is held by one until it is released', () => {
     const file = path('lock')
