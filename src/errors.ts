@@ -272,7 +272,7 @@ export const catalogue = {
     hint: 'Blocks need the memory policy noeviction; those of unsaved matrices go with their handle or its process.',
   },
   MATRIX_BLOCK_DAMAGED: {
-    meaning: 'The value under the key of a block is not the NPY array that it should be.',
+    meaning: 'A block of a matrix, or what is known of a saved one, is not what was stored.',
     hint: 'Something else wrote to the key: delete the matrix and make it again.',
   },
   MATRIX_FUNCTION: {

@@ -12,7 +12,7 @@ import { floats } from './files/band.ts'
 import { openMatrixFile, type ReadFileOptions } from './files/read.ts'
 import { temporaryMs } from './lifetimes.ts'
 import { Matrix } from './matrix.ts'
-import type { MatrixInfo } from './names.ts'
+import { type MatrixInfo, unknown } from './names.ts'
 import { node, storedNode, type Layout } from './node.ts'
 import type { Stored } from './stored.ts'
 import { writeBands, writeRows } from './transfer.ts'
@@ -147,7 +147,7 @@ export class Matrices {
   /** Removes a saved matrix. Throws `MATRIX_UNKNOWN`. */
   async delete(name: string): Promise<void> {
     if (typeof name !== 'string' || name === '') refuse('delete', 'a name', name)
-    await (await this.load(name)).delete()
+    if (!(await this.#evaluator.names.remove(name))) throw unknown(name)
   }
 
   /** Computes several matrices in one execution: what they have in common is computed once. */

@@ -65,28 +65,28 @@ export class Names {
       )
     }
     const before = textOf(await this.#deployment.call('matrix_save', [this.#index, this.#moving], [name, id, text]))
-    if (before !== '') await this.#removeBlocks(storedOf(JSON.parse(before) as Description))
+    await this.#removeBlocksOf(descriptionOf(before))
   }
 
   /** Throws `MATRIX_UNKNOWN`. */
   async find(name: string): Promise<Stored> {
     const [text, versions] = [await this.#deployment.command(this.#index, ['HGET', this.#index, name]), this.#versions]
-    if (typeof text !== 'string') throw new MatrixError('MATRIX_UNKNOWN', `no matrix is saved as '${name}'`)
-    const stored = storedOf(JSON.parse(text) as Description)
+    if (typeof text !== 'string') throw unknown(name)
+    const stored = storedOf(this.#described(name, text))
     return { ...stored, version: numberOf(await this.#deployment.command(versions, ['HGET', versions, stored.id])) }
   }
 
   /** Whether the name is that of the matrix with this id. */
   async isOf(name: string, id: string): Promise<boolean> {
     const text = await this.#deployment.command(this.#index, ['HGET', this.#index, name])
-    return typeof text === 'string' && storedOf(JSON.parse(text) as Description).id === id
+    return typeof text === 'string' && descriptionOf(text)?.id === id
   }
 
   /** Removes name and blocks: of the matrix with this id, or of whichever has the name. Returns whether there was one. */
   async remove(name: string, id = ''): Promise<boolean> {
     const found = textOf(await this.#deployment.call('matrix_forget', [this.#index, this.#moving], [name, id]))
     if (found === '') return false
-    await this.#removeBlocks(storedOf(JSON.parse(found) as Description))
+    await this.#removeBlocksOf(descriptionOf(found))
     return true
   }
 
@@ -95,12 +95,12 @@ export class Names {
     return numberOf(await this.#deployment.command(this.#versions, ['HINCRBY', this.#versions, id, 1]))
   }
 
-  /** By name. */
+  /** By name. Throws `MATRIX_BLOCK_DAMAGED`. */
   async list(): Promise<MatrixInfo[]> {
     await this.#sweep()
     const found: MatrixInfo[] = []
     for (const [name, text] of await this.#hash(this.#index)) {
-      const { rows, cols, dtype, blockSize, stores, saved } = JSON.parse(text) as Description
+      const { rows, cols, dtype, blockSize, stores, saved } = this.#described(name, text)
       const [down, across] = gridOf({ rows, cols, blockSize })
       const bytes = totalBytes({ rows, cols, dtype })
       found.push({ name, rows, cols, dtype, blockSize, stores, blocks: down * across, bytes, saved })
@@ -111,9 +111,21 @@ export class Names {
   /** Removes what somebody left on its way. */
   async #sweep(): Promise<void> {
     for (const [, text] of await this.#hash(this.#moving)) {
-      const description = JSON.parse(text) as Description
-      if (Date.now() - description.saved > abandonedMs) await this.#removeBlocks(storedOf(description))
+      const description = descriptionOf(text)
+      if (description !== undefined && Date.now() - description.saved > abandonedMs) {
+        await this.#removeBlocksOf(description)
+      }
     }
+  }
+
+  #described(name: string, text: string): Description {
+    const description = descriptionOf(text)
+    if (description !== undefined) return description
+    throw new MatrixError('MATRIX_BLOCK_DAMAGED', `what ${this.#index} says of '${name}' is not what was saved`)
+  }
+
+  async #removeBlocksOf(description: Description | undefined): Promise<void> {
+    if (description !== undefined) await this.#removeBlocks(storedOf(description))
   }
 
   async #removeBlocks(stored: Stored): Promise<void> {
@@ -131,6 +143,24 @@ export class Names {
       for (const [name, value] of pairsOf(reply[1])) found.set(textOf(name), textOf(value))
     } while (cursor !== '0')
     return found
+  }
+}
+
+/** MATRIX_UNKNOWN */
+export function unknown(name: string): MatrixError {
+  return new MatrixError('MATRIX_UNKNOWN', `no matrix is saved as '${name}'`)
+}
+
+/** Undefined where it is none. */
+function descriptionOf(text: string): Description | undefined {
+  try {
+    const found = JSON.parse(text) as Partial<Description> | null
+    const { id, rows, cols, blockSize, dtype, stores, saved } = found ?? {}
+    const isWhole = [rows, cols, blockSize, saved].every((value) => Number.isSafeInteger(value))
+    const isType = dtype === 'f64' || dtype === 'f32'
+    return typeof id === 'string' && isWhole && isType && Array.isArray(stores) ? (found as Description) : undefined
+  } catch {
+    return undefined
   }
 }
 

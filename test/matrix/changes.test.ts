@@ -85,6 +85,21 @@ describeTopologies('a matrix', (topology) => {
     expect((await mill.matrix.list()).map(({ name }) => name)).toEqual(['a'])
   })
 
+  it('of whose name something else has written says so, and can be replaced or deleted', async () => {
+    const index = `${namespace}:{gm0}:matrices`
+    const damaged = { code: 'MATRIX_BLOCK_DAMAGED', message: expect.stringContaining("'a'") }
+    for (const text of ['{', 'null', '5', '{"id":5}', '{"id":"x","rows":1}']) {
+      await mill.redis.hSet(index, 'a', text)
+      await expect(mill.matrix.load('a')).rejects.toMatchObject(damaged)
+      await expect(mill.matrix.list()).rejects.toMatchObject(damaged)
+      await (await one(1)).save('a')
+      expect(await (await mill.matrix.load('a')).toArray()).toEqual([[1]])
+      await mill.redis.hSet(index, 'a', text)
+      await mill.matrix.delete('a')
+      expect(await mill.matrix.list()).toEqual([])
+    }
+  })
+
   it('that is closed while it is computed leaves nothing', async () => {
     const a = await mill.matrix.random(4, 4, { blockSize: 1 })
     const b = a.add(1)

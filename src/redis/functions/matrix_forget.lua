@@ -6,11 +6,15 @@ local function matrix_forget(keys, args)
   if found == '' then
     return ''
   end
-  local id = cjson.decode(found).id
+  -- Something else may have written it.
+  local is_json, description = pcall(cjson.decode, found)
+  local id = is_json and type(description) == 'table' and description.id
   if args[2] ~= '' and id ~= args[2] then
     return ''
   end
-  redis.call('HSET', keys[2], id, found)
+  if type(id) == 'string' then
+    redis.call('HSET', keys[2], id, found)
+  end
   redis.call('HDEL', keys[1], args[1])
   return found
 end

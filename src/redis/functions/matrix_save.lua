@@ -6,8 +6,11 @@ local function matrix_save(keys, args)
   local before = redis.call('HGET', keys[1], args[1]) or ''
   redis.call('HSET', keys[1], args[1], args[3])
   redis.call('HDEL', keys[2], args[2])
-  if before ~= '' and cjson.decode(before).id ~= args[2] then
-    redis.call('HSET', keys[2], cjson.decode(before).id, before)
+  -- Something else may have written it.
+  local is_json, description = pcall(cjson.decode, before)
+  local id = is_json and type(description) == 'table' and description.id
+  if type(id) == 'string' and id ~= args[2] then
+    redis.call('HSET', keys[2], id, before)
     return before
   end
   return ''
