@@ -5,7 +5,7 @@ import { captureCode } from '../code/capture.ts'
 import type { ExecutionEngine } from '../engine/execution.ts'
 import { writeLarge } from '../engine/large-values.ts'
 import { realmFields } from '../engine/realm.ts'
-import { PlanError, TriggerError } from '../errors.ts'
+import { ConnectError, PlanError, TriggerError } from '../errors.ts'
 import { refuse } from '../pipeline/options.ts'
 import type { KeyEventsOptions, ScheduleOptions } from '../pipeline/readers/events.ts'
 import { readersOf, stagesOf, type Description } from '../pipeline/plan.ts'
@@ -228,19 +228,25 @@ export class Triggers {
     )
   }
 
-  /** Resolves when every primary is followed, so that what is written from then on is seen; does not wait where nobody works. */
+  /**
+   * Resolves when every primary is followed, so that what is written from then on is seen; does not wait where nobody works.
+   * Throws CONNECT_PERMISSION where the server refuses replicas, and the trigger asks for nothing else.
+   */
   async #attached(trigger: Trigger): Promise<void> {
     const { deployment } = this.client
     const key = this.#keys.trigger(trigger.name)
     const marks = this.#keys.marks(trigger.name)
     const started = performance.now()
     for (;;) {
-      const [revision, all] = await Promise.all([
-        deployment.command(key, ['HGET', key, 'rev']),
+      const [facts, all] = await Promise.all([
+        deployment.command(key, ['HMGET', key, 'rev', 'state', 'reason']),
         deployment.command(marks, ['HGETALL', marks]),
       ])
       const known = textMapOf(all)
-      if (deployment.topology.shards.every(({ id }) => known.get(id)?.endsWith(` ${textOf(revision)}`))) return
+      const [revision = '', state, reason = ''] = itemsOf(facts).map(textOf)
+      // Stopped, or somebody removed it.
+      if (state !== 'running' && state !== 'paused') return refuseRefused(reason)
+      if (deployment.topology.shards.every(({ id }) => known.get(id)?.endsWith(` ${revision}`))) return
       const waited = performance.now() - started
       if (waited > attachMs) return
       if (waited > workerMs && !this.#options.engine.endsWithClient && !(await this.#isTapped())) return
@@ -266,6 +272,13 @@ export class Triggers {
       if (!String(error).includes('BUSYGROUP')) throw error
     }
   }
+}
+
+/** Replication was asked for, and the server does not allow it. */
+function refuseRefused(reason: string): void {
+  if (reason === '') return
+  const { code, message } = JSON.parse(reason) as { readonly code?: string; readonly message?: string }
+  if (code === 'CONNECT_PERMISSION') throw new ConnectError(code, message ?? '')
 }
 
 function newer(name: string, theirs: string, version: number): TriggerError {

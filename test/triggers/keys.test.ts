@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { connect, type KeyEvent, type Mill, type Trigger } from '../../src/index.ts'
 import { startServer } from '../../src/server/standalone.ts'
-import { describeTopologies, flush, raw, until } from '../fixtures/servers.ts'
+import { describeTopologies, flush, raw, standalone, until } from '../fixtures/servers.ts'
 
 const open: Mill[] = []
 afterEach(async () => {
@@ -125,6 +125,45 @@ describe('key triggers and their server', () => {
     }
     const events = await seen(mill, 100)
     expect(events.map(({ value }) => value)).toEqual(Array.from({ length: 100 }, (_, i) => String(i)))
+    await mill.close()
+  })
+
+  it('stop where replicas are refused and nothing else will do, until somebody resumes them', async () => {
+    await using server = await startServer()
+    await raw(server, 'ACL', 'SETUSER', 'weak', 'on', '>pw', '~*', '&*', '+@all', '-psync', '-sync')
+    const mill = await connected(server.url.replace('redis://', 'redis://weak:pw@'))
+    const only = mill.keyEvents('k:*', { source: 'replication' }).write(({ key }) => ['RPUSH', 'only', key])
+    await expect(only.register({ name: 'only' })).rejects.toMatchObject({ code: 'CONNECT_PERMISSION' })
+    const trigger = mill.triggers.get('only')
+    expect(await trigger.status()).toMatchObject({ state: 'stopped', reason: { code: 'CONNECT_PERMISSION' } })
+    await trigger.resume()
+    await until(async () => (await trigger.status()).state === 'stopped')
+    await raw(server, 'ACL', 'SETUSER', 'weak', '+psync', '+replconf')
+    await trigger.resume()
+    await until(async () => {
+      await mill.redis.set('k:1', 'x')
+      return (await trigger.status()).successes > 0
+    })
+    expect(await trigger.status()).toMatchObject({ state: 'running', reason: undefined })
+    await mill.close()
+  })
+
+  it('are dead letters where the key is no text', async () => {
+    const mill = await connected((await standalone()).url)
+    const trigger = await mill
+      .keyEvents('b:*')
+      .write(({ key, value }) => ['RPUSH', 'seen', JSON.stringify([key, value])])
+      .register({ name: 'binary' })
+    const key = Buffer.from([0x62, 0x3a, 0xff])
+    await mill.redis.sendCommand(['SET', key, 'x'])
+    await mill.redis.sendCommand(['APPEND', key, 'y'])
+    await mill.redis.set('b:\uFFFD', 'x')
+    await mill.redis.sendCommand(['SET', 'b:value', Buffer.from([0xff])])
+    await until(async () => (await trigger.status()).successes === 2)
+    await until(async () => (await trigger.status()).deadLetters === 2)
+    expect(await mill.redis.lRange('seen', 0, -1)).toEqual(['["b:\uFFFD","x"]', '["b:value","\uFFFD"]'])
+    const letters = await trigger.deadLetters()
+    expect(letters.map(({ error }) => error.code)).toEqual(['PLAN_ENCODING', 'PLAN_ENCODING'])
     await mill.close()
   })
 

@@ -13,6 +13,8 @@ local function trigger_commit(keys, args)
   if redis.call('HGET', fences, args[2]) ~= args[3] then
     return { -1 }
   end
+  -- Before anything is acknowledged: what cannot be read must not be half done.
+  local effects = args[11] ~= '' and cmsgpack.unpack(args[11])
   local count = tonumber(args[12])
   local again = args[4] ~= 'new'
   local acked = 0
@@ -53,8 +55,7 @@ local function trigger_commit(keys, args)
     end
   end
   local applied, failed = 0, 0
-  if args[11] ~= '' then
-    local effects = cmsgpack.unpack(args[11])
+  if effects then
     local broken = {}
     local run, spread = redis.pcall, unpack
     for i = 1, #effects, 2 do

@@ -1,5 +1,6 @@
 // The filters of all key triggers that a tap serves. Most writes are of keys that nobody asked for: these are told by a few
 // of their bytes, before anything is made of them.
+import { isUtf8 } from 'node:buffer'
 import type { CommandView } from '../../redis/tap/command-view.ts'
 import type { TapFilter, TappedWrite } from '../../redis/tap/tap.ts'
 import { nameInKeys } from '../keys.ts'
@@ -16,6 +17,8 @@ export interface Followed {
   /** Tells it from an earlier one of its name. */
   readonly created: string
   readonly revision: string
+  /** Of the trigger; events are kept for those that are paused, too. */
+  readonly state?: string
   readonly description: KeysDescription
 }
 
@@ -168,6 +171,9 @@ export function keptEvent(
   const { value, type } = change
   const late = value === undefined && !endsKey(event)
   const base = [key, event, type, database, Date.now(), command.map((arg) => arg.toString()), late] as const
+  if (key.includes('\uFFFD') && !isUtf8(change.key)) {
+    return [...base, value?.toString(), unknown ? true : undefined, true]
+  }
   if (unknown) return [...base, undefined, true]
   return value === undefined ? base : [...base, value.toString()]
 }

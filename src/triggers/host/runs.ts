@@ -76,7 +76,7 @@ export class Runs {
     const { gate, program, running, breaker } = this.#options
     const leave = await gate.enter(false)
     this.#note(batch)
-    breaker?.begin((batch.records as readonly KeyEvent[]).map(({ key }) => key))
+    breaker?.begin((batch.records as readonly (KeyEvent | undefined)[]).flatMap((event) => event?.key ?? []))
     try {
       const places = batch.unreadable === undefined ? undefined : readable(batch)
       const outcome = await program.run(places === undefined ? batch.records : recordsAt(batch, places))

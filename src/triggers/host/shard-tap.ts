@@ -29,6 +29,8 @@ import { markOf, positionOf, positionText, type Mark, type Share, type TapStore 
 
 const positionMs = 1000
 const retryMs = 500
+/** How long a server that refuses replicas is left alone. */
+const refusedMs = 30_000
 /** Under this key a trigger notes that it follows every primary there was: one that comes later is a gap. */
 const everywhere = '*'
 
@@ -52,7 +54,7 @@ export class ShardTap {
   #tap: Tap | undefined
   #started = false
   /** The server refuses replicas. */
-  #refused = false
+  #refused: ConnectError | undefined
   #listening: Promise<void> | undefined
   #heard: readonly Followed[] = []
   /** Position as it is stored. */
@@ -86,7 +88,10 @@ export class ShardTap {
   /** These are the key triggers now. Resolves when they are followed, or will be with the next connection. */
   async follow(wanted: readonly Followed[]): Promise<void> {
     this.#wanted = wanted
-    if (this.#started && !this.#refused) await this.#tap?.hold(() => this.#join())
+    if (this.#started && this.#refused === undefined) await this.#tap?.hold(() => this.#join())
+    // Somebody resumes a trigger: the server may allow it by now. Who listens is not disturbed for it.
+    if (this.#listening !== undefined) await this.#refuse()
+    else if (this.#refused !== undefined && wanted.some(asksForReplication)) return this.stop()
     await this.#listenIfAsked()
   }
 
@@ -118,11 +123,19 @@ export class ShardTap {
       await this.#tap.run()
     } catch (error) {
       if (!(error instanceof ConnectError) || error.code !== 'CONNECT_PERMISSION') throw error
-      this.#refused = true
-      trouble('the server refuses replicas, so events may be lost (notifications are used instead)', error)
+      this.#refused = error
+      trouble(`the server refuses replicas; with source 'auto' notifications are used, so events may be lost`, error)
+      await this.#refuse()
       await this.#listenIfAsked()
+      if (this.#listening === undefined) await pause(refusedMs, this.#signal)
       await this.#listening
     }
+  }
+
+  /** Triggers that ask for replication alone have nothing to run on. */
+  async #refuse(): Promise<void> {
+    if (this.#refused === undefined) return
+    for (const each of this.#wanted.filter(asksForReplication)) await this.#options.store.stop(each, this.#refused)
   }
 
   /** A primary that took another one's place goes on with its history: so do its triggers. */
@@ -276,7 +289,7 @@ export class ShardTap {
   // By notifications
 
   #isHeard({ description: { source } }: Followed): boolean {
-    return source === 'notifications' || (this.#refused && source === 'auto')
+    return source === 'notifications' || (this.#refused !== undefined && source === 'auto')
   }
 
   async #listenIfAsked(): Promise<void> {
@@ -350,6 +363,10 @@ function identity({ name, created, revision }: Followed): string {
 
 function markOfHeard({ revision }: Followed): Mark {
   return { from: 0, revision }
+}
+
+function asksForReplication({ state, description: { source } }: Followed): boolean {
+  return state === 'running' && source === 'replication'
 }
 
 /** Whether it matters to a trigger why a key went. */

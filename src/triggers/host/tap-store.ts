@@ -1,5 +1,6 @@
 // What a tap keeps in Redis: how far it is in each primary's history, from where on each trigger follows that primary
 // (its mark), and the events. All of it lies in the first lane, so that it changes together.
+import type { ConnectError } from '../../errors.ts'
 import type { Argument, Deployment } from '../../redis/deployment.ts'
 import { itemsOf, numberOf, textMapOf, textOf } from '../../redis/replies.ts'
 import type { TapState } from '../../redis/tap/tap.ts'
@@ -49,13 +50,20 @@ export class TapStore {
       names.map(async (name): Promise<Followed[]> => {
         const key = this.#keys.trigger(name)
         const facts = await this.#deployment.command(key, ['HMGET', key, 'kind', 'created', 'rev', 'source', 'state'])
-        const [kind, created = '', revision = '', source = '', state] = itemsOf(facts).map(textOf)
+        const [kind, created = '', revision = '', source = '', state = ''] = itemsOf(facts).map(textOf)
         if (kind !== 'keys' || state === 'removed') return []
         const description = JSON.parse(source) as SourceDescription
-        return description.kind === 'keys' ? [{ name, created, revision, description }] : []
+        return description.kind === 'keys' ? [{ name, created, revision, state, description }] : []
       }),
     )
     return all.flat()
+  }
+
+  /** Stops a trigger that cannot be served, and says why. */
+  async stop({ name }: Followed, error: ConnectError): Promise<void> {
+    const { code, message } = error
+    const args = [name, 'stopped', JSON.stringify({ code, message })]
+    await this.#deployment.call('trigger_state', [this.#keys.trigger(name), this.#keys.events], args)
   }
 
   /** Positions by primary. */

@@ -1,6 +1,7 @@
 // Changes of keys. A tap follows the primaries and appends what matches to the trigger's own stream, several events to an
 // entry; from there on they are processed as the entries of any stream.
 import type { KeyEvent, KeyEventType } from '../../pipeline/readers/events.ts'
+import { PlanError } from '../../errors.ts'
 import { itemsOf, numberOf, pairsOf, textOf } from '../../redis/replies.ts'
 import type { Deployment, Reply } from '../../redis/deployment.ts'
 import { unpackPlain } from '../host/event-batch.ts'
@@ -17,7 +18,9 @@ export type KeptKeyEvent = readonly [
   late: boolean,
   value?: string | undefined,
   /** Nobody knows why the key went. */
-  unknown?: true,
+  unknown?: true | undefined,
+  /** The key's bytes are no text: it cannot be named. */
+  binary?: true,
 ]
 
 /** After these there is no value to read. */
@@ -45,7 +48,8 @@ export function keySource(stream: string, deployment: Deployment, database: numb
     binary: true,
     open: (fields) => unpackPlain(fields[1] as Buffer) as KeptKeyEvent[],
     record: (_stream, _id, event): KeyEvent => {
-      const [key, name, type, db, at, change, late, value, unknown] = event as KeptKeyEvent
+      const [key, name, type, db, at, change, late, value, unknown, binary] = event as KeptKeyEvent
+      if (binary === true) throw new PlanError('PLAN_ENCODING', `the key ${JSON.stringify(key)} is not UTF-8`)
       return {
         ...{ key, event: name, type, db, change, late, at },
         ...(typeof value === 'string' ? { value } : {}),
@@ -53,7 +57,10 @@ export function keySource(stream: string, deployment: Deployment, database: numb
       }
     },
     prepare: async (records) => {
-      const late = (records as Filled[]).filter((event) => event.late && event.db === database)
+      // There is none of an event whose key is no text.
+      const late = (records as (Filled | undefined)[]).filter(
+        (event): event is Filled => event?.late === true && event.db === database,
+      )
       await Promise.all(late.map((event) => fill(deployment, event)))
     },
   }
