@@ -142,27 +142,19 @@ export class Chain {
   ): Promise<void> {
     const step = this.#steps[index] as BoundStep
     if (step.shape === 'batch') return this.#runBatches(index, step, items, origins, from, to)
-    const results = new Array<unknown>(to - from)
-    const failed = new Set<number>()
-    let next = from
     const originOf = (i: number): number => (origins === undefined ? i : (origins[i] as number))
-    const work = async (): Promise<void> => {
-      while (next < to) {
-        const i = next++
-        try {
-          const pending = started !== undefined && i === from ? started : step.call(items[i], step.values)
-          const value = await pending
-          results[i - from] = step.shape === 'flat' && isAsyncIterable(value) ? await gather(value) : value
-        } catch (thrown) {
-          failed.add(i)
-          this.#fail(index, items[i], originOf(i), thrown)
-        }
-      }
+    const failed = new Set<number>()
+    const calls: Calls = {
+      from,
+      to,
+      call: (i) => (started !== undefined && i === from ? started : step.call(items[i], step.values)),
+      failed: (i, thrown) => {
+        failed.add(i)
+        this.#fail(index, items[i], originOf(i), thrown)
+      },
     }
-    // No Array.from(): it asks the runtime for each element of an object that has none.
-    const workers: Promise<void>[] = []
-    for (let calls = Math.min(concurrency, to - from); calls > 0; calls--) workers.push(work())
-    await Promise.all(workers)
+    const isFew = to - from <= concurrency && step.shape !== 'flat'
+    const results = isFew ? await settledTogether(calls) : await settledInTurn(calls, step.shape === 'flat')
 
     const values: unknown[] = []
     const nextOrigins: number[] = []
@@ -171,7 +163,7 @@ export class Chain {
       nextOrigins.push(originOf(i))
     }
     for (let i = from; i < to; i++) {
-      if (failed.has(i)) continue
+      if (failed.size > 0 && failed.has(i)) continue
       const result = results[i - from]
       const item = items[i]
       if (step.shape === 'map') put(result, i)
@@ -229,6 +221,65 @@ export class Chain {
     if (make === undefined) loops.set(key, (make = compile(steps, first, last)))
     return make(steps, this.#fail, opened, pendingOf)
   }
+}
+
+/** Calls of an asynchronous step, for the inputs `from` to `to`. */
+interface Calls {
+  readonly from: number
+  readonly to: number
+  /** What it gives, or a promise of it. */
+  readonly call: (i: number) => unknown
+  readonly failed: (i: number, thrown: unknown) => void
+}
+
+/** What calls give that are all under way at once. One wait for all of them costs half as much as one for each. */
+async function settledTogether({ from, to, call, failed }: Calls): Promise<unknown[]> {
+  const pending: (Promise<unknown> | undefined)[] = []
+  for (let i = from; i < to; i++) {
+    try {
+      // Wraps other kinds of promises, which may begin their work anew each time that they are asked.
+      pending.push(Promise.resolve(call(i)))
+    } catch (thrown) {
+      failed(i, thrown)
+      pending.push(undefined)
+    }
+  }
+  try {
+    return await Promise.all(pending)
+  } catch {
+    // Which of them failed is found below.
+  }
+  const results: unknown[] = []
+  for (const [k, one] of pending.entries()) {
+    try {
+      results[k] = await one
+    } catch (thrown) {
+      failed(from + k, thrown)
+    }
+  }
+  return results
+}
+
+/** What calls give of which no more than `concurrency` are under way. */
+async function settledInTurn({ from, to, call, failed }: Calls, gathers: boolean): Promise<unknown[]> {
+  const results = new Array<unknown>(to - from)
+  let next = from
+  const work = async (): Promise<void> => {
+    while (next < to) {
+      const i = next++
+      try {
+        const value = await call(i)
+        results[i - from] = gathers && isAsyncIterable(value) ? await gather(value) : value
+      } catch (thrown) {
+        failed(i, thrown)
+      }
+    }
+  }
+  // No Array.from(): it asks the runtime for each element of an object that has none.
+  const workers: Promise<void>[] = []
+  for (let more = Math.min(concurrency, to - from); more > 0; more--) workers.push(work())
+  await Promise.all(workers)
+  return results
 }
 
 /** Whether flatMap opens a value. */

@@ -136,4 +136,30 @@ describe('Chain', () => {
       [-3, 2],
     ])
   })
+
+  it('asks what begins its work when it is asked only once, also where others fail', async () => {
+    const asked: unknown[] = []
+    const lazy = (n: unknown): PromiseLike<unknown> => ({
+      // oxlint-disable-next-line unicorn/no-thenable
+      then: (done, refuse) => {
+        asked.push(n)
+        return n === 2
+          ? Promise.reject(new RangeError('two')).then(done, refuse)
+          : Promise.resolve(n).then(done, refuse)
+      },
+    })
+    const results = await through(
+      [
+        { shape: 'map', call: async (n) => n },
+        { shape: 'map', call: lazy },
+      ],
+      [1, 2, 3],
+    )
+    expect(results).toEqual([
+      [1, 0],
+      ['failed 1 2 RangeError: two', 1],
+      [3, 2],
+    ])
+    expect(asked).toEqual([1, 2, 3])
+  })
 })
