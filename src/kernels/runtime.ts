@@ -4,6 +4,7 @@ import { hashText } from '../codec/hash.ts'
 import { thrownOf } from '../engine/failure.ts'
 import type { FailureCause } from '../engine/runner.ts'
 import { GearmillError, KernelError, catalogue, type ErrorCode } from '../errors.ts'
+import { mostMemoryMb } from '../native/quickjs/machine.ts'
 import { outcomeOf } from './outcome.ts'
 import { argumentsOf } from './params.ts'
 import { Sandbox, type SandboxResult } from './sandbox/sandbox.ts'
@@ -21,6 +22,7 @@ import type {
   StepContext,
   Value,
 } from './step.ts'
+import { shortVersion } from './store.ts'
 import { deepestCause, thrownBy, type Thrown } from './thrown.ts'
 import { checkKernel } from './trusted/sign.ts'
 import { TrustedKernels } from './trusted/trusted.ts'
@@ -67,7 +69,8 @@ class Runtime implements KernelRuntime {
       failing.program = program
       const taken = argumentsOf(args, source.params ?? program.kernel.read.params, context.raw)
       const { chain, step, attempt, nowMs } = context
-      const shown = { chain, step, attempt, kernel: source.name, version: source.hash, now: nowMs }
+      const version = shortVersion(source.hash)
+      const shown = { chain, step, attempt, kernel: source.name, version, now: nowMs }
       if (source.trusted) {
         const trusted = { source, args: taken, context, shown }
         return await this.#trusted.run(program, trusted, (lines) => (failing.log = lines))
@@ -178,7 +181,7 @@ class Failing {
       case 'memory':
         return this.#error(
           'KERNEL_MEMORY',
-          `'${name}' needed more than ${Math.max(16, memoryMb)} MB${while_}`,
+          `'${name}' needed more than ${Math.min(mostMemoryMb, Math.max(16, memoryMb))} MB${while_}`,
           trap,
           place,
         )

@@ -165,7 +165,8 @@ export class KernelService {
       }
       case 'due': {
         const lane = this.#lanes.get(message.lane)
-        if (lane !== undefined) this.#tickIn(lane, message.inMs)
+        // It may be years: a tick comes sooner, and says when the next is due.
+        if (lane !== undefined) this.#tickIn(lane, Math.min(tickMs, message.inMs))
         return
       }
       case 'retires':

@@ -16,7 +16,7 @@ export interface KernelOptions {
   readonly trusted?: boolean
   /** Time that one step may take, in milliseconds. Default 1000. */
   readonly timeoutMs?: number
-  /** Memory that one step may use in the sandbox, in MiB. Default 64. */
+  /** Memory that one step may use in the sandbox, in MiB: 16 at least, 2048 at most. Default 64. */
   readonly memoryMb?: number
   /** How often a step that failed is tried again, at growing distances from 100 ms on. Default 0. */
   readonly retries?: number

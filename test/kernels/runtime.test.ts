@@ -222,14 +222,15 @@ describe.each([
     })
 
     it('are followed by the context where a parameter is called so', async () => {
-      const shown = { chain: 'c1', step: 7, attempt: 2, kernel: 'f', now: Date.UTC(2026, 0, 2, 3, 4, 5, 6) }
+      const now = Date.UTC(2026, 0, 2, 3, 4, 5, 6)
       const where = { step: 7, attempt: 2 }
       for (const source of [
         'function f(x, y, ctx) { return done([x, y, ctx]) }',
         '(x, y, ctx = 1) => done([x, y, ctx])',
       ]) {
-        const value = await bench.value(kernel('f', source), [1], where)
-        expect(value).toEqual([1, null, expect.objectContaining(shown)])
+        const f = kernel('f', source)
+        const shown = { chain: 'c1', ...where, kernel: 'f', version: f.hash.slice(0, 12), now }
+        expect(await bench.value(f, [1], where)).toEqual([1, null, shown])
       }
       expect(await bench.value(kernel('f', 'function f(ctx, x) { return done([ctx.step, x]) }'), [1], where)).toEqual([
         7, 1,

@@ -181,7 +181,11 @@ export class TrustedKernels {
     }
     // A package of the older kind may show what it exports on its default only.
     if (names.every((name) => name === '*' || name in namespace)) return namespace
-    return Object.fromEntries(names.map((name) => [name, exportOf(namespace, 'import', [name])]))
+    const given = names.map((name) => [name, exportOf(namespace, 'import', [name])] as const)
+    const missing = given.find(([, value]) => value === undefined)
+    if (missing)
+      throw new GearmillError('KERNEL_IMPORT', `cannot import '${specifier}': it has no export '${missing[0]}'`)
+    return Object.fromEntries(given)
   }
 }
 

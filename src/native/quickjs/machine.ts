@@ -18,9 +18,12 @@ export interface Trap {
 export type Reply = { readonly text: string } | { readonly trap: Trap }
 
 export interface MachineOptions {
-  /** Most that the memory may grow to; at least 16, which is what an engine starts with. */
+  /** Most that the memory may grow to; at least 16, which is what an engine starts with, and at most `mostMemoryMb`. */
   readonly memoryMb: number
 }
+
+/** What the engine's module allows. */
+export const mostMemoryMb = 2048
 
 const mbBytes = 1024 * 1024
 /**
@@ -81,7 +84,7 @@ export class Machine {
   }
 
   static async create({ memoryMb }: MachineOptions): Promise<Machine> {
-    const pages = Math.max(initialPages, Math.ceil((memoryMb * mbBytes) / pageBytes))
+    const pages = Math.max(initialPages, Math.ceil((Math.min(memoryMb, mostMemoryMb) * mbBytes) / pageBytes))
     const { engine, memory } = await newEngine(pages)
     return new Machine(engine, memory, pages * pageBytes)
   }

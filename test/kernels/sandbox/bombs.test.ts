@@ -87,6 +87,11 @@ describe('bombs in the sandbox', () => {
       expect(await bench.value(kernel('f', source, { ...limits, memoryMb: 64 }), [40])).toBe(40)
   })
 
+  it('takes limits of memory that no engine has', async () => {
+    for (const memoryMb of [1, 65_536])
+      expect(await bench.value(kernel('f', 'function f() { return done(1) }', { memoryMb }))).toBe(1)
+  })
+
   it('names where a loop is', async () => {
     const source = 'function _g() {}\n\nfunction f() {\n  for (;;) _g()\n}'
     const error = await bench.failure(kernel('f', source, { timeoutMs: 100 }))

@@ -39,6 +39,12 @@ describe('trusted kernels', () => {
     expect(value).toEqual(['9dd4e461268c8034f5c8564e155c67a6', 'Program', 'function'])
   })
 
+  it('are refused where a package has no such export', async () => {
+    const source = "import { nothingOfThatName } from 'node:fs'\nfunction f() { return done(typeof nothingOfThatName) }"
+    const error = await testBench().failure(kernel('f', source))
+    expect(error).toMatchObject({ code: 'KERNEL_IMPORT', message: expect.stringContaining('nothingOfThatName') })
+  })
+
   it('import no source that is not trusted, which cannot take the place of a package either', async () => {
     const bench = testBench()
     bench.stored.set('lib', plainKernel('lib', 'export const a = 1'))
