@@ -114,8 +114,8 @@ async function readStream(
   ])
   const undelivered = itemsOf(itemsOf(next)[0])[0]
   const lag = facts.get('lag') ?? ''
-  // Where entries were deleted the server does not know how many are left.
-  const left = lag === '' && undelivered !== undefined ? 1 : Number(lag)
+  // Where entries were deleted the server does not know how many are left, or counts those that were trimmed unread.
+  const left = undelivered === undefined ? 0 : lag === '' ? 1 : Number(lag)
   const oldest = summary === null ? undefined : textOf(itemsOf(summary)[1])
   return { entries: pending + left, oldest: oldest ?? (undelivered === undefined ? undefined : textOf(undelivered)) }
 }

@@ -290,6 +290,26 @@ describeTopologies('stream triggers', (topology) => {
     await until(async () => (await mill.redis.xLen('s')) === 0)
   })
 
+  it('waits for nothing that was trimmed before it was read', async () => {
+    const mill = await start()
+    const trigger = await mill
+      .stream('s')
+      .write(({ value }) => ['RPUSH', 'seen', value.n ?? ''])
+      .register({ name: 'trimmed' })
+    await add(mill, 's', 0, 5)
+    await caughtUp(trigger, 5)
+    await trigger.pause()
+    await add(mill, 's', 5, 20)
+    expect(await trigger.status()).toMatchObject({ lag: { entries: 15 } })
+    await mill.redis.sendCommand(['XTRIM', 's', 'MAXLEN', '0'])
+    expect(await trigger.status()).toMatchObject({ lag: { entries: 0, ms: 0 } })
+    await trigger.resume()
+    await add(mill, 's', 20, 21)
+    await caughtUp(trigger, 6)
+    expect(await mill.redis.lRange('seen', 0, -1)).toEqual(['0', '1', '2', '3', '4', '20'])
+    expect(await trigger.status()).toMatchObject({ lag: { entries: 0, ms: 0 } })
+  })
+
   it('goes on when its client is gone, and after it is removed nothing is left', async () => {
     const first = await start()
     await first
