@@ -26,6 +26,10 @@ export class HostProcess {
   readonly isolated: string | undefined
   /** It came up and took orders. */
   wasReady = false
+  /** Seats that it was given, all in all. */
+  seats = 0
+  /** Code of users may have broken it: it gets no seats any more. */
+  spent = false
 
   constructor(
     setup: Omit<HostSetup, 'type' | 'scratch'>,

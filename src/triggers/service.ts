@@ -233,6 +233,7 @@ export class TriggerService {
     const realm = await this.#realmOf(name)
     const host = await this.#hostFor(name, seat, realm)
     if (realm !== undefined) host.realms.add(realm.name)
+    host.seats += 1
     this.#running.set(id, { granted, host, since: performance.now(), stopping: false })
     const { suspects, culprits } = past?.revision === revision ? past : { suspects: [], culprits: [] }
     host.send({ type: 'start', id, order: { name, seat, fence, revision, suspects, culprits } })
@@ -257,7 +258,7 @@ export class TriggerService {
   async #hostFor(name: string, seat: number, realm: RealmRef | undefined): Promise<HostProcess> {
     if (name === tapName) return (this.#tapHost ??= await this.#spawn(undefined))
     const isolated = realm?.memoryMb === undefined ? undefined : realm.name
-    const hosts = [...this.#hosts].filter((host) => host !== this.#tapHost && host.isolated === isolated)
+    const hosts = [...this.#hosts].filter((host) => host !== this.#tapHost && host.isolated === isolated && !host.spent)
     const same = realm && seat === 0 ? hosts.find((host) => host.realms.has(realm.name)) : undefined
     if (same !== undefined) return same
     const [best] = hosts.sort((a, b) => this.#loadOf(a) - this.#loadOf(b))
@@ -323,14 +324,16 @@ export class TriggerService {
       this.#delay(past)
       this.#options.logger.error(`trigger ${granted.name}: ${failure.code}: ${failure.message}`)
       await this.#note(granted, failure)
-      if (/^(CAPTURE_|PLAN_)/.test(failure.code) && failure.code !== 'CAPTURE_PACKAGE') {
+      // What does not load here may well load where nothing else ran.
+      if (failure.code === 'CAPTURE_LOAD' && held.host.seats > 1) held.host.spent = true
+      else if (/^(CAPTURE_|PLAN_)/.test(failure.code) && failure.code !== 'CAPTURE_PACKAGE') {
         await this.#halt(granted.name, granted.revision, failure)
       }
     }
     await this.#release([granted])
-    if (held.host === this.#tapHost && this.#loadOf(held.host) === 0) {
-      this.#tapHost = undefined
-      this.#hosts.delete(held.host)
+    const isOver = held.host === this.#tapHost || held.host.spent
+    if (isOver && this.#loadOf(held.host) === 0 && this.#hosts.delete(held.host)) {
+      if (held.host === this.#tapHost) this.#tapHost = undefined
       this.#loops.push(held.host.close(closeMs))
     }
     this.#tellIdle()

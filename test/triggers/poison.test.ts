@@ -107,6 +107,29 @@ describe('a trigger that cannot begin', () => {
     await through(trigger, 1)
   })
 
+  it('because another one broke its process begins in a new one', async () => {
+    const mill = await start()
+    const breaking = await mill
+      .stream('s')
+      .forEach(async () => {
+        await mill.redis.set('broken', '1')
+        Promise.all = () => {
+          throw new RangeError('broken')
+        }
+      })
+      .register({ name: 'breaking' })
+    await add(mill, 's', 1)
+    await until(async () => (await mill.redis.exists('broken')) === 1)
+    await breaking.remove()
+    const next = await mill
+      .stream('s')
+      .write(({ value }) => ['RPUSH', 'seen', value.n ?? ''])
+      .register({ name: 'next' })
+    await through(next, 1)
+    expect(await next.status()).toMatchObject({ state: 'running', successes: 1 })
+    expect(await mill.redis.lRange('seen', 0, -1)).toEqual(['0'])
+  })
+
   it('keeps no other from running, and can be paused and removed', async () => {
     const mill = await start()
     const stuck = await mill
