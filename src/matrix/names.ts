@@ -82,8 +82,14 @@ export class Names {
     return typeof text === 'string' && descriptionOf(text)?.id === id
   }
 
-  /** Removes name and blocks: of the matrix with this id, or of whichever has the name. Returns whether there was one. */
+  /**
+   * Removes name and blocks: of the matrix with this id, or of whichever has the name. Returns whether there was one. Throws
+   * `MATRIX_STORE`.
+   */
   async remove(name: string, id = ''): Promise<boolean> {
+    const text = await this.#deployment.command(this.#index, ['HGET', this.#index, name])
+    // Who does not reach the blocks must not take the name off them.
+    this.#blocks.stores.check((typeof text === 'string' && descriptionOf(text)?.stores) || [])
     const found = textOf(await this.#deployment.call('matrix_forget', [this.#index, this.#moving], [name, id]))
     if (found === '') return false
     await this.#removeBlocksOf(descriptionOf(found))
@@ -113,7 +119,8 @@ export class Names {
     for (const [, text] of await this.#hash(this.#moving)) {
       const description = descriptionOf(text)
       if (description !== undefined && Date.now() - description.saved > abandonedMs) {
-        await this.#removeBlocksOf(description)
+        // Others reach stores that we do not.
+        await this.#removeBlocksOf(description).catch(() => undefined)
       }
     }
   }

@@ -187,6 +187,17 @@ describe('stores', () => {
     expect(await product.sum()).toBeCloseTo(sumOfProduct(wanted), 9)
     await m.save('shared')
     expect(await (await mill.matrix.load('shared')).get(6, 6)).toBe(wanted[6]?.[6])
+    // Who does not know the stores can neither read nor remove it, and may list it, and what others left.
+    await using stranger = await connect(url, { executors: 1, namespace })
+    const left = { id: 'left', rows: 1, cols: 1, dtype: 'f64', blockSize: 1, stores: ['a'], saved: 0 }
+    await mill.redis.hSet(`${namespace}:{gm0}:matrices:moving`, 'left', JSON.stringify(left))
+    await expect(stranger.matrix.delete('shared')).rejects.toMatchObject({ code: 'MATRIX_STORE' })
+    const its = await stranger.matrix.load('shared')
+    await expect(its.delete()).rejects.toMatchObject({ code: 'MATRIX_STORE' })
+    await expect(its.get(0, 0)).rejects.toMatchObject({ code: 'MATRIX_STORE' })
+    expect((await stranger.matrix.list()).map(({ name }) => name)).toEqual(['shared'])
+    expect((await mill.matrix.list()).map(({ name }) => name)).toEqual(['shared'])
+    expect(await mill.redis.exists(`${namespace}:{gm0}:matrices:moving`)).toBe(0)
     await product.close()
     await m.delete()
     await until(async () => (await sizes()).every((count) => count === 0))
