@@ -17,17 +17,25 @@ export function encodeRequest(
 ): void {
   // Servers answer no empty command: the next reply would be taken for this one's.
   if (args.length === 0) throw new TypeError('expected the name of a command, got nothing')
-  let text = `*${args.length + more}\r\n`
+  let text = `*${args.length + more}`
   for (const arg of args) {
     if (typeof arg === 'string') {
-      text += `$${byteLength(arg)}\r\n${arg}\r\n`
+      text += head(byteLength(arg))
+      text += arg
     } else if (Buffer.isBuffer(arg)) {
-      write(`${text}$${arg.length}\r\n`)
+      write(text + head(arg.length))
       write(arg)
-      text = '\r\n'
+      text = ''
     } else throw new TypeError(`expected text or bytes as an argument, got ${typeof arg}`)
   }
-  write(text)
+  write(`${text}\r\n`)
+}
+
+/** What is between two arguments: the end of one, and the length of the next. Few texts that are made once cost less than many. */
+const heads = Array.from({ length: 64 }, (_, length) => `\r\n$${length}\r\n`)
+
+function head(length: number): string {
+  return heads[length] ?? `\r\n$${length}\r\n`
 }
 
 /** Short texts are mostly ASCII, and looking costs less than a call into the runtime. */
