@@ -1,5 +1,6 @@
 // `mill.matrix` inside of executors: plans are carried out in the executor itself. Were they submitted, functions that wait
 // for them could occupy every executor that might run them.
+import { ExecutionError } from '../errors.ts'
 import type { Deployment } from '../redis/deployment.ts'
 import { Blocks } from './blocks.ts'
 import type { CellFunction } from './loop.ts'
@@ -28,11 +29,20 @@ class OwnWork implements MatrixWork {
     this.#blocks = new Blocks(this.#stores)
   }
 
-  async run(
-    { program, stages, functions }: Planned,
-    { signal = never }: EvaluationOptions,
-    read?: ReadFrames,
-  ): Promise<void> {
+  async run(planned: Planned, { signal = never }: EvaluationOptions, read?: ReadFrames): Promise<void> {
+    try {
+      const written = await this.#carryOut(planned, signal)
+      await read?.(each(written))
+    } catch (error) {
+      // As an execution of its own would say it.
+      if (!signal.aborted || error !== signal.reason) throw error
+      const options = { cause: signal.reason as unknown }
+      throw new ExecutionError('EXECUTION_ABORTED', 'the evaluation was aborted', { execution: '' }, options)
+    }
+  }
+
+  /** Gives what the last stage wrote. */
+  async #carryOut({ program, stages, functions }: Planned, signal: AbortSignal): Promise<Uint8Array[]> {
     const cellFunctions = functions.map(({ call, label, stack }) => ({
       call: call as CellFunction['call'],
       label,
@@ -57,7 +67,7 @@ class OwnWork implements MatrixWork {
         })
       }
     }
-    await read?.(each(written.at(-1)?.flat() ?? []))
+    return written.at(-1)?.flat() ?? []
   }
 
   close(): Promise<void> {

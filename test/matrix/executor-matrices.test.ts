@@ -109,6 +109,15 @@ describeTopologies('matrices inside shipped functions', (topology) => {
   it('fail with their codes, and those of the client do not travel', async () => {
     const missing = mill.from([1]).map(async () => (await mill.matrix.load('none')).sum())
     await expect(missing.run()).rejects.toMatchObject({ errors: [{ message: expect.stringContaining("'none'") }] })
+    const aborted = await mill.submit(async () => {
+      const a = await mill.matrix.from([[1]])
+      const computing = a.add(2).eval({ signal: AbortSignal.abort() })
+      return computing.then(
+        () => 'done',
+        (error: { readonly code?: unknown }) => error.code,
+      )
+    })
+    expect(await aborted.result()).toBe('EXECUTION_ABORTED')
     const mine = await mill.matrix.from([[1]])
     await expect(
       mill
