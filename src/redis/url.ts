@@ -40,6 +40,7 @@ export function parseUrl(url: string): ConnectionUrl {
   if (match === null) throw refused(url, 'it is not a URL')
   const [, scheme = '', userInfo = '', hosts = '', path = '', query = ''] = match
   const parameters = new URLSearchParams(query)
+  if ([...parameters.keys()].some((name) => name.includes('@'))) throw refused(url, 'there is an @ behind the ?')
   const colon = userInfo.indexOf(':')
   const credentials = {
     ...given('username', decode(url, colon < 0 ? userInfo : userInfo.slice(0, colon)) || parameters.get('username')),
@@ -77,14 +78,17 @@ export function parseUrl(url: string): ConnectionUrl {
   }
 }
 
+/** Up to the last @ there may be a password, also where it was not escaped and the URL is read otherwise or not at all. */
+const beforeLastAt = /^(?![a-z+]+:\/\/\/)((?:[a-z+]+:\/{1,2})?)(.*)@/is
+
 /** The URL without what is secret, for messages and logs. */
 export function redactUrl(url: string): string {
   return url
-    .replace(/^([a-z+]+:\/\/)([^/?#]*@)/i, (_, scheme: string, userInfo: string) => {
-      const user = userInfo.slice(0, -1).split(':', 1)[0] ?? ''
-      return `${scheme}${userInfo.includes(':') ? `${user}:***` : user}@`
+    .replaceAll(/([?&](?:sentinelP|p)assword=)[^&]*/gi, '$1***')
+    .replace(beforeLastAt, (_, scheme: string, userInfo: string) => {
+      const end = userInfo.search(/[:/?#@]/)
+      return `${scheme}${end < 0 ? userInfo : `${userInfo.slice(0, end)}:***`}@`
     })
-    .replaceAll(/([?&](?:sentinelP|p)assword=)[^&#]*/gi, '$1***')
 }
 
 /** `host:port` or the path of the socket. */
@@ -94,8 +98,8 @@ export function addressLabel(address: Address): string {
 }
 
 function hostAndPort(url: string, text: string, standardPort: number): Address {
-  const match = /^(\[[0-9a-f:.]+\]|[^:[\]\s]+)?(?::(\d+))?$/i.exec(text)
-  if (match === null) throw refused(url, `expected host or host:port, got '${text}'`)
+  const match = /^(\[[0-9a-f:.]+\]|[^:[\]\s@]+)?(?::(\d+))?$/i.exec(text)
+  if (match === null) throw refused(url, 'expected host or host:port', text)
   const port = match[2] === undefined ? standardPort : Number(match[2])
   if (port < 1 || port > 65535) throw refused(url, `the port ${port} is not between 1 and 65535`)
   return { host: (match[1] ?? 'localhost').replaceAll(/^\[|\]$/g, ''), port }
@@ -103,7 +107,7 @@ function hostAndPort(url: string, text: string, standardPort: number): Address {
 
 function databaseOf(url: string, text: string | null): number {
   if (text === null || text === '') return 0
-  if (!/^\d+$/.test(text)) throw refused(url, `expected a database number, got '${text}'`)
+  if (!/^\d+$/.test(text)) throw refused(url, 'expected a database number', text)
   return Number(text)
 }
 
@@ -122,6 +126,11 @@ function given<Name extends string>(name: Name, value: string | null): Partial<R
   return entry
 }
 
-function refused(url: string, why: string): ConnectError {
-  return new ConnectError('CONNECT_URL', `cannot use ${redactUrl(url)}: ${why}`)
+/** What came is only said where it is no part of what is secret. */
+function refused(url: string, why: string, got?: string): ConnectError {
+  const shown = redactUrl(url)
+  const message = `cannot use ${shown}: ${why}${got !== undefined && shown.includes(got) ? `, got '${got}'` : ''}`
+  if (!/[/?#@]/.test(beforeLastAt.exec(url)?.[2] ?? '')) return new ConnectError('CONNECT_URL', message)
+  const hint = 'In a user or password write %23 for #, %2F for /, %3F for ?, %40 for @.'
+  return new ConnectError('CONNECT_URL', message, { hint })
 }

@@ -86,4 +86,29 @@ describe('parseUrl', () => {
       }),
     )
   })
+
+  test.each([
+    'redis://user:p@HUNTER2@host:1',
+    'redis://user:HUNTER2/x@host:1',
+    'redis://:HUNTER2/1@host:1',
+    'redis://user:HUNTER2#x@host:1',
+    'redis://user:HUNTER2?x@host:1',
+    'redis://user:12345HUNTER2?x@host:1',
+    'redis://user:a/HUNTER2@b@host:1/0',
+    'redis+sentinel://user:HUNTER2/x@host:1/name',
+    'redis:/user:HUNTER2/x@host:1',
+  ])('refuses %s, a password that was not escaped, without showing it', (url) => {
+    expect(redactUrl(url)).not.toContain('HUNTER2')
+    const hint = expect.stringContaining('%2F for /') as string
+    const message = expect.not.stringContaining('HUNTER2') as string
+    expect(() => parseUrl(url)).toThrow(expect.objectContaining({ code: 'CONNECT_URL', message, hint }))
+  })
+
+  test('shows what is not secret', () => {
+    expect(redactUrl('redis+unix:///run/a@b.sock?db=1')).toBe('redis+unix:///run/a@b.sock?db=1')
+    expect(redactUrl('rediss://user@host/1')).toBe('rediss://user@host/1')
+    expect(redactUrl('user:HUNTER2@host:1')).toBe('user:***@host:1')
+    expect(redactUrl('redis://h?password=HUN#TER2@x&db=1')).toBe('redis://h?password=***&db=1')
+    expect(() => parseUrl('redis://host/db')).toThrow("expected a database number, got 'db'")
+  })
 })
