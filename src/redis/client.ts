@@ -20,7 +20,7 @@ export interface ClientSettings {
   readonly name: string
   /** Longest time to open a connection, in milliseconds. */
   readonly connectTimeoutMs: number
-  /** Longest silence of a server before the connection counts as broken, in milliseconds. */
+  /** Longest silence of a server before the connection counts as broken, in milliseconds. Infinity: any is right. */
   readonly socketTimeoutMs: number
 }
 
@@ -228,6 +228,7 @@ export class Client {
    */
   #watch(): void {
     const { socketTimeoutMs } = this.#settings
+    if (socketTimeoutMs === Infinity) return
     this.#heartbeat = setInterval(
       () => {
         this.#silentBeats++

@@ -41,6 +41,8 @@ export interface ConnectOptions {
 const silenceMs = 15_000
 /** Blocking reads are silent by nature: BLOCK must be well below. */
 const blockedSilenceMs = 45_000
+/** How long a blocking read waits for its connection. Its caller reads in a loop, which may have other things to do. */
+const blockedPatienceMs = 1000
 
 /**
  * Connects to a standalone server, a cluster, or what Sentinels name, and loads the server functions onto every shard.
@@ -147,9 +149,23 @@ export class RedisDeployment implements Deployment {
   }
 
   async blocking(key: string): Promise<BlockingConnection> {
+    return this.#own(key, blockedSilenceMs, blockedPatienceMs)
+  }
+
+  /** Over a connection of its own, which the server may keep waiting for as long as it likes. Sent once. */
+  async alone<T>(key: string | Uint8Array, sending: (client: Client) => Promise<T>): Promise<T> {
+    const connection = this.#own(key, Infinity, this.#settings.connectTimeoutMs)
+    try {
+      return await connection.run(sending)
+    } finally {
+      await connection.close()
+    }
+  }
+
+  #own(key: string | Uint8Array, socketTimeoutMs: number, patienceMs: number): OwnConnection {
     if (this.router.closed) throw new ConnectError('CONNECT_CLOSED', 'the connection was closed')
-    const settings = { ...this.#settings, socketTimeoutMs: blockedSilenceMs }
-    const connection = new OwnConnection(this.router, this.#route(key), settings, () =>
+    const settings = { ...this.#settings, socketTimeoutMs }
+    const connection = new OwnConnection(this.router, this.#route(key), settings, patienceMs, () =>
       this.#blocking.delete(connection),
     )
     this.#blocking.add(connection)

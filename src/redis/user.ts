@@ -14,14 +14,15 @@ import type { Router, SendPolicy, Target } from './router.ts'
 type Key = string | Buffer
 
 /**
- * Commands of the same tick share a round trip; GETs among them share one MGET. A cluster runs `del`, `unlink`, `exists`, `touch`, `mGet` and `mSet` over
+ * Commands of the same tick share a round trip; GETs among them share one MGET. Those that wait in the server (`BLPOP`, `XREAD` with
+ * `BLOCK`, ...) have a connection of their own each, and delay nothing else. A cluster runs `del`, `unlink`, `exists`, `touch`, `mGet` and `mSet` over
  * any keys, slot by slot; other commands with several keys need keys of one slot. While the server restarts, commands that
  * were not sent wait for it; of those under way, reads are sent again and others reject with `CONNECT_LOST`. Buffers are
  * not copied: they must stay as they are until the command is answered.
  */
 export interface UserRedis extends Pick<NamedCommands, UserCommandName> {
   /**
-   * Any command, but those that change the connection, which is not the caller's alone (`SUBSCRIBE`, `SELECT`, ...): they
+   * Any command, but those that change the connection, which is not the caller's alone (`SUBSCRIBE`, `SELECT`, `MULTI`, ...): they
    * reject with `PLAN_OPTION`. In a cluster it goes to the owner of its first key, or to the first shard if it has none.
    */
   sendCommand(args: readonly Key[]): Promise<Reply>
@@ -86,6 +87,9 @@ class UserCommands {
 
   #send(name: string, key: unknown, args: readonly unknown[]): Promise<unknown> {
     this.#watch?.(name, keysOf(args[0]))
+    if (name.startsWith('xRead') && args.some(isBlocking)) {
+      return this.#deployment.alone(isKey(key) ? key : '', (client) => invoke(client, name, args))
+    }
     return this.#router.run(this.#target(key), (client) => invoke(client, name, args), policyOf(name))
   }
 
@@ -97,6 +101,7 @@ class UserCommands {
   }
 
   async mGet(keys: readonly Key[]): Promise<unknown[]> {
+    if (!Array.isArray(keys)) throw new PlanError('PLAN_OPTION', `mGet: expected a list of keys, got ${typeof keys}`)
     const values: unknown[] = Array.from({ length: keys.length })
     await Promise.all(
       this.#bySlot(keys).map(async (group) => {
@@ -117,11 +122,18 @@ class UserCommands {
   }
 
   async sendCommand(args: readonly Key[]): Promise<Reply> {
+    if (!Array.isArray(args)) {
+      throw new PlanError(
+        'PLAN_OPTION',
+        `sendCommand: expected a list, of the command's name and arguments, got ${typeof args}`,
+      )
+    }
     refuseOwnConnection(args)
     this.#gets.flush()
     this.#watch?.(String(args[0]), keysOf(args[1]))
-    const target = this.#deployment.topology.cluster ? await this.#targetOf(args) : this.#target(undefined)
-    return this.#router.run(target, (client) => send(client, [...args]), policyOf(String(args[0])))
+    const key = this.#deployment.topology.cluster ? await this.#firstKeyIn(args) : undefined
+    if (waits(args)) return this.#deployment.alone(isKey(key) ? key : '', (client) => send(client, [...args]))
+    return this.#router.run(this.#target(key), (client) => send(client, [...args]), policyOf(String(args[0])))
   }
 
   /** Without a cluster there is one group, and no slot is computed. */
@@ -143,7 +155,7 @@ class UserCommands {
     return { shard: this.#deployment.topology.shards[0]?.id ?? '' }
   }
 
-  async #targetOf(args: readonly Key[]): Promise<Target> {
+  async #firstKeyIn(args: readonly Key[]): Promise<unknown> {
     const name = String(args[0]).toUpperCase()
     let position = this.#firstKeys.get(name)
     if (position === undefined) {
@@ -152,10 +164,10 @@ class UserCommands {
       position.catch(() => this.#firstKeys.delete(name))
     }
     const first = await position
-    if (first > 0) return this.#target(args[first])
-    if (first === 0) return this.#target(undefined)
+    if (first > 0) return args[first]
+    if (first === 0) return undefined
     const keys = await this.#ask(['COMMAND', 'GETKEYS', ...args])
-    return this.#target(Array.isArray(keys) ? keys[0] : undefined)
+    return Array.isArray(keys) ? keys[0] : undefined
   }
 
   async #firstKeyOf(name: string): Promise<number> {
@@ -174,19 +186,39 @@ class UserCommands {
   }
 }
 
-/** After these, replies would come that belong to no command, or other commands would find another database. */
+/**
+ * After these, replies would come that belong to no command, other commands would find another database or user, or would be
+ * queued for a transaction that is not theirs.
+ */
 const ofConnections = new Set(
-  'SUBSCRIBE PSUBSCRIBE SSUBSCRIBE UNSUBSCRIBE PUNSUBSCRIBE SUNSUBSCRIBE MONITOR SYNC PSYNC HELLO RESET SELECT'.split(
-    ' ',
-  ),
+  (
+    'SUBSCRIBE PSUBSCRIBE SSUBSCRIBE UNSUBSCRIBE PUNSUBSCRIBE SUNSUBSCRIBE MONITOR SYNC PSYNC HELLO RESET SELECT AUTH QUIT ' +
+    'MULTI EXEC DISCARD WATCH UNWATCH ASKING READONLY READWRITE'
+  ).split(' '),
 )
+const ofClients = new Set(['REPLY', 'TRACKING', 'CACHING'])
 
 function refuseOwnConnection(args: readonly Key[]): void {
   const [name = '', subcommand = ''] = args.slice(0, 2).map((arg) => String(arg).toUpperCase())
-  if (!ofConnections.has(name) && !(name === 'CLIENT' && subcommand === 'REPLY')) return
+  if (!ofConnections.has(name) && !(name === 'CLIENT' && ofClients.has(subcommand))) return
   throw new PlanError('PLAN_OPTION', `${name} changes the connection, which other commands share`, {
     hint: 'Send it over a connection of your own.',
   })
+}
+
+const waiting = new Set('BLPOP BRPOP BRPOPLPUSH BLMOVE BLMPOP BZPOPMIN BZPOPMAX BZMPOP'.split(' '))
+
+/** Whether the server may let a command wait: what is sent after it over the same connection would wait, too. */
+function waits(args: readonly Key[]): boolean {
+  const name = String(args[0]).toUpperCase()
+  if (name !== 'XREAD' && name !== 'XREADGROUP') return waiting.has(name)
+  const options = args.map((arg) => String(arg).toUpperCase())
+  return options.slice(0, options.indexOf('STREAMS')).includes('BLOCK')
+}
+
+/** Options of xRead and xReadGroup. */
+function isBlocking(argument: unknown): boolean {
+  return typeof argument === 'object' && argument !== null && 'BLOCK' in argument && argument.BLOCK !== undefined
 }
 
 function isKey(key: unknown): key is Key {

@@ -104,12 +104,35 @@ describeTopologies('mill.redis', (topology) => {
       ['SELECT', '1'],
       ['HELLO', '2'],
       ['Client', 'reply', 'off'],
+      ['CLIENT', 'TRACKING', 'ON'],
       ['MONITOR'],
+      ['MULTI'],
+      ['EXEC'],
+      ['watch', 'k'],
+      ['AUTH', 'password'],
+      ['QUIT'],
       [],
     ]) {
       await expect(redis.sendCommand(args)).rejects.toMatchObject(refused)
     }
     expect(await redis.sendCommand(['CLIENT', 'ID'])).toBeTypeOf('number')
+  })
+
+  test('what waits in the server delays nothing else', async () => {
+    const popped = redis.sendCommand(['BLPOP', '{q}list', '0'])
+    const read = redis.xRead({ key: '{q}stream', id: '0' }, { BLOCK: 0 })
+    const raw = redis.sendCommand(['xread', 'block', '0', 'STREAMS', '{q}stream', '0'])
+    expect(await redis.set('{q}text', '1')).toBe('OK')
+    await redis.rPush('{q}list', 'item')
+    expect(await popped).toEqual(['{q}list', 'item'])
+    const id = await redis.xAdd('{q}stream', '1-0', { a: '1' })
+    expect(await read).toMatchObject([{ name: '{q}stream', messages: [{ id }] }])
+    expect(await raw).toEqual(new Map([['{q}stream', [['1-0', ['a', '1']]]]]))
+    await expect(redis.sendCommand(['BLPOP', '{q}text', '0'])).rejects.toMatchObject({ code: 'CONNECT_REPLY' })
+
+    const forEver = redis.sendCommand(['BLPOP', '{q}list', '0'])
+    await deployment.close()
+    await expect(forEver).rejects.toMatchObject({ code: 'CONNECT_CLOSED' })
   })
 
   test('misuse is a coded error', async () => {
@@ -118,6 +141,11 @@ describeTopologies('mill.redis', (topology) => {
     const key: unknown = { not: 'a key' }
     await expect(redis.sendCommand(['GET', key as string])).rejects.toMatchObject({ code: 'PLAN_OPTION' })
     await expect(redis.get(key as string)).rejects.toMatchObject({ code: 'PLAN_OPTION' })
+    await expect(redis.sendCommand(['BLPOP', key as string, '0'])).rejects.toMatchObject({ code: 'PLAN_OPTION' })
+    for (const list of [undefined, null, 'GET k']) {
+      await expect(redis.sendCommand(list as never)).rejects.toMatchObject({ code: 'PLAN_OPTION' })
+      await expect(redis.mGet(list as never)).rejects.toMatchObject({ code: 'PLAN_OPTION' })
+    }
   })
 })
 
