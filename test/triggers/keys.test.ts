@@ -167,6 +167,27 @@ describe('key triggers and their server', () => {
     await mill.close()
   })
 
+  it('are named as notifications are, and know the database that a key is moved or copied to', async () => {
+    const mill = await connected((await standalone()).url)
+    const recordOf = (name: string, options: Parameters<Mill['keyEvents']>[1]): Promise<Trigger> =>
+      mill
+        .keyEvents('k:*', options)
+        .write(({ event, key, db }) => ['RPUSH', name, `${event} ${key} ${db}`])
+        .register({ name })
+    await recordOf('every', {})
+    await recordOf('third', { db: 3 })
+    await mill.redis.decr('k:1')
+    await mill.redis.sendCommand(['COPY', 'k:1', 'k:2', 'DB', '3'])
+    await mill.redis.sendCommand(['COPY', 'k:1', 'k:3'])
+    await mill.redis.sendCommand(['MOVE', 'k:1', '3'])
+    await until(async () => (await mill.redis.lLen('every')) === 5 && (await mill.redis.lLen('third')) === 2)
+    expect(await mill.redis.lRange('every', 0, -1)).toEqual([
+      ...['incrby k:1 0', 'copy_to k:2 3', 'copy_to k:3 0', 'move_from k:1 0', 'move_to k:1 3'],
+    ])
+    expect(await mill.redis.lRange('third', 0, -1)).toEqual(['copy_to k:2 3', 'move_to k:1 3'])
+    await mill.close()
+  })
+
   it('fall back to notifications where replicas are refused', async () => {
     await using server = await startServer()
     await raw(server, 'ACL', 'SETUSER', 'weak', 'on', '>pw', '~*', '&*', '+@all', '-psync', '-sync', '-replconf')

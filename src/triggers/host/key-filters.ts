@@ -130,16 +130,19 @@ export class KeyFilters implements TapFilter {
   seenIn({ database, offset, together, commands, marks }: TappedWrite): SeenChange[] {
     const isOwners = (name: string): boolean => together && marks.some((mark) => belongs(mark, name))
     const able = this.#filters.filter(
-      ({ name, from, description: { db, includeOwn } }) =>
-        from < offset && (db === undefined || db === database) && (includeOwn || !isOwners(name)),
+      ({ name, from, description: { includeOwn } }) => from < offset && (includeOwn || !isOwners(name)),
     )
     const seen: SeenChange[] = []
     for (const command of able.length === 0 ? [] : commands) {
       for (const change of changesOf(command)) {
         const key = change.key.toString()
         if (key.startsWith(this.#ownText)) continue
-        const filters = able.filter(({ prefix, matches }) => key === '' || (key.startsWith(prefix) && matches(key)))
-        if (filters.length > 0) seen.push({ change, key, database, offset, command, filters })
+        const at = change.database ?? database
+        const filters = able.filter(
+          ({ prefix, matches, description: { db } }) =>
+            (db === undefined || db === at) && (key === '' || (key.startsWith(prefix) && matches(key))),
+        )
+        if (filters.length > 0) seen.push({ change, key, database: at, offset, command, filters })
       }
     }
     return seen

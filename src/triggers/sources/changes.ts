@@ -8,6 +8,8 @@ export interface Change {
   readonly type: KeyEventType
   /** The whole new value, where the command carries it. */
   readonly value?: Buffer
+  /** The database that the key is in, where it is another one than the connection's. */
+  readonly database?: number
   /** When the key will expire, in milliseconds since the epoch; null: never. Undefined: as before. */
   readonly deadline?: number | null
 }
@@ -75,11 +77,22 @@ const sort: Rule = (args) => {
   return key === undefined ? [] : [{ key, event: 'sortstore', type: 'list' }]
 }
 
+const copy: Rule = (args) => {
+  const at = words(args, 3).indexOf('db')
+  const database = at < 0 ? {} : { database: Number(args[at + 4]?.toString()) }
+  return first('copy_to', 'unknown', 2)(args).map((change) => ({ ...change, ...database }))
+}
+
+const move: Rule = (args) => [
+  ...first('move_from', 'unknown')(args),
+  ...first('move_to', 'unknown')(args).map((change) => ({ ...change, database: Number(args[2]?.toString()) })),
+]
+
 const whole: Rule = (args) => [
   { key: Buffer.alloc(0), event: (args[0] as Buffer).toString('latin1').toLowerCase(), type: 'unknown' },
 ]
 
-const move =
+const listMove =
   (target: string): Rule =>
   (args) => {
     const side = words(args, 3)
@@ -98,8 +111,8 @@ const rules: Readonly<Record<string, Rule>> = {
   setrange: first('setrange', 'string'),
   incr: first('incrby', 'string'),
   incrby: first('incrby', 'string'),
-  decr: first('decrby', 'string'),
-  decrby: first('decrby', 'string'),
+  decr: first('incrby', 'string'),
+  decrby: first('incrby', 'string'),
   incrbyfloat: first('incrbyfloat', 'string'),
   setbit: first('setbit', 'string'),
   bitfield: first('setbit', 'string'),
@@ -124,8 +137,8 @@ const rules: Readonly<Record<string, Rule>> = {
   lset: first('lset', 'list'),
   lrem: first('lrem', 'list'),
   ltrim: first('ltrim', 'list'),
-  lmove: move('lmove'),
-  rpoplpush: move('rpoplpush'),
+  lmove: listMove('lmove'),
+  rpoplpush: listMove('rpoplpush'),
   sadd: first('sadd', 'set'),
   srem: first('srem', 'set'),
   spop: first('spop', 'set'),
@@ -157,8 +170,8 @@ const rules: Readonly<Record<string, Rule>> = {
   persist: (args) => first('persist', 'unknown')(args).map((change) => ({ ...change, deadline: null })),
   rename: two('rename_from', 'rename_to', 'unknown'),
   renamenx: two('rename_from', 'rename_to', 'unknown'),
-  copy: first('copy_to', 'unknown', 2),
-  move: first('move_from', 'unknown'),
+  copy,
+  move,
   restore: first('restore', 'unknown'),
   sort,
   flushdb: whole,
