@@ -234,14 +234,14 @@ interface Calls {
 
 /** What calls give that are all under way at once. One wait for all of them costs half as much as one for each. */
 async function settledTogether({ from, to, call, failed }: Calls): Promise<unknown[]> {
-  const pending: (Promise<unknown> | undefined)[] = []
+  const pending: Promise<unknown>[] = []
   for (let i = from; i < to; i++) {
     try {
       // Wraps other kinds of promises, which may begin their work anew each time that they are asked.
       pending.push(Promise.resolve(call(i)))
     } catch (thrown) {
       failed(i, thrown)
-      pending.push(undefined)
+      pending.push(Promise.resolve())
     }
   }
   try {
