@@ -140,7 +140,7 @@ export type Transition =
   | readonly ['j', Buffer]
   | readonly ['a', Buffer, ...(readonly (readonly [Buffer, boolean, number, string | false])[])]
   | readonly ['f', string, string]
-  | readonly ['o', Buffer]
+  | readonly ['o', Buffer, number | false]
 
 export interface Entry {
   readonly strand: StrandName

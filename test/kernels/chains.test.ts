@@ -116,6 +116,23 @@ describeTopologies('chains', (topology) => {
     ])
   })
 
+  it('fails a branch whose value is too much for the join, and goes on when it is less', async () => {
+    const mill = await start()
+    await store(mill, 'all', "function all() { return next.all([6, 6, 6].map((n) => next('one', n))).join('sum') }")
+    await store(mill, 'one', "function one(n) { return done('x'.repeat(n << 20)).do('INCR', 'ones') }", {
+      trusted: true,
+    })
+    await store(mill, 'sum', 'function sum(list) { return done(list.map((each) => each.length)) }', { trusted: true })
+    const chain = await mill.kernels.start('all')
+    await expect(chain.done()).rejects.toMatchObject({ code: 'KERNEL_SIZE', kernel: 'one', step: 2 })
+    await until(async () => (await mill.redis.get('ones')) === '2' && (await chain.status()).next.length === 0)
+    await store(mill, 'one', "function one(n) { return done('x'.repeat(n)).do('INCR', 'ones') }")
+    expect(await chain.resume()).toBe(1)
+    const lengths = (await chain.done()) as number[]
+    expect(lengths.toSorted((a, b) => a - b)).toEqual([6, 6 << 20, 6 << 20])
+    expect(await mill.redis.get('ones')).toBe('3')
+  })
+
   it('pauses, and waits for keys and events', async () => {
     const mill = await start()
     await store(mill, 'pause', "function pause() { return next('wait').set('at', String(Date.now())).after('200ms') }")

@@ -22,6 +22,8 @@ export type Verdict =
   | { readonly kind: 'unwritten'; readonly reason: string }
   /** The server refused a later write: those before it are applied, the rest is kept. */
   | { readonly kind: 'partly'; readonly applied: number; readonly reason: string }
+  /** With it the values of the branches would take so many bytes, which is too much: nothing happened. */
+  | { readonly kind: 'oversized'; readonly bytes: number }
   /** It was the last branch of a fan-out, and the join is this host's. */
   | { readonly kind: 'joined'; readonly strand: string; readonly value: Buffer }
 
@@ -157,6 +159,9 @@ export class Committer {
           break
         case 'p':
           resolve({ kind: 'partly', applied: numberOf(reply[at + 1]), reason: textOf(reply[at + 2]) })
+          break
+        case 's':
+          resolve({ kind: 'oversized', bytes: numberOf(reply[at + 1]) })
           break
         case 'v':
           resolve({ kind: 'joined', strand: textOf(reply[at + 1]), value: reply[at + 2] as Buffer })

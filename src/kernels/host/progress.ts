@@ -26,6 +26,8 @@ import { followOfJoin, followText, refusalOf, versionOfRan, type Ran, type StepR
 /** Where others wait for room, a chain that ran so many steps in one go waits in the queue again. */
 const mostSteps = 50
 const retryMs = 200
+/** Of the values of a fan-out's branches: the server puts them together. As chain_commit.lua has it. */
+const mostJoinBytes = 16 * 1024 * 1024
 
 /** What a step comes to: the strand goes on here, or not. */
 export type Going = 'on' | 'gone'
@@ -122,7 +124,7 @@ export class Progress<L extends ProgressLane> {
     }
     const trace = steps.trace(strand, call.name, ran, { writes, log, follow: followText(follow) })
     const tally: Tally = { kernel: call.name, steps: 1, microseconds: ran.tookMs * 1000, failures: 0 }
-    if (!near) return this.#freeze(lane, strand, { trace, commands: writes, transition }, tally)
+    if (!near) return this.#freeze(lane, strand, { trace, commands: writes, transition }, tally, ran)
     return this.#commit(lane, strand, { trace, commands: writes, transition }, tally, ran)
   }
 
@@ -175,6 +177,8 @@ export class Progress<L extends ProgressLane> {
       case 'unwritten':
       case 'partly':
         return this.#unwritten(lane, strand, entry, verdict, ran)
+      case 'oversized':
+        return this.#oversized(lane, strand, entry, verdict.bytes, ran)
       case 'committed':
         break
     }
@@ -242,6 +246,21 @@ export class Progress<L extends ProgressLane> {
     return this.#failFrozen(lane, strand, entry, failure, ran)
   }
 
+  #oversized(
+    lane: L,
+    strand: Strand,
+    entry: Pick<Entry, 'trace' | 'commands'>,
+    bytes: number,
+    ran: Ran | undefined,
+  ): Promise<Going> {
+    const [kernel, version] = kernelOf(entry.trace)
+    const message = `with this one the values of the branches take ${bytes} bytes, and the most are ${mostJoinBytes}`
+    const error = new KernelError('KERNEL_SIZE', message, { kernel })
+    const failure = this.#options.steps.failure(strand, kernel, version, error)
+    if (strand.fence.phase === 'r' && ran !== undefined) return this.#fail(lane, strand, ran, failure, [], true)
+    return this.#failFrozen(lane, strand, entry, failure, ran)
+  }
+
   async #failFrozen(
     lane: L,
     strand: Strand,
@@ -261,6 +280,7 @@ export class Progress<L extends ProgressLane> {
     strand: Strand,
     what: Pick<Entry, 'trace' | 'commands' | 'transition'>,
     tally?: Tally,
+    ran?: Ran,
   ): Promise<Going> {
     const frozen = { ...strand.fence, phase: 'o' as const }
     const inner = encodeEntry({ strand: strand.name, fence: frozen, ...what })
@@ -270,9 +290,10 @@ export class Progress<L extends ProgressLane> {
       fence: strand.fence,
       trace: false,
       commands: [],
-      transition: ['o', value],
+      transition: ['o', value, what.transition[0] === 'j' ? what.transition[1].length : false],
     }
     const verdict = await lane.committer.commit(entry, undefined, tally)
+    if (verdict.kind === 'oversized') return this.#oversized(lane, strand, what, verdict.bytes, ran)
     if (verdict.kind !== 'committed') return 'gone'
     becomes(strand, strand.name, value)
     return 'on'

@@ -11,14 +11,16 @@
 -- Step, attempt, crashes, owner and phase are a fence: a commit names them, and whoever is late is refused.
 -- State: running -> done | failed; failed -> running by chain_resume. Branches of a failed chain that still run go on, those of
 -- one that was aborted (field 'aborted') do not.
--- k<strand>: the key that it waits for. d<strand>: when what waited is due, while its chain is aborted. l<strand>, m<strand>, c<strand>: branches that are left, highest step of theirs, and
--- how many there were; r<branch>: the last value of one.
+-- k<strand>: the key that it waits for. d<strand>: when what waited is due, while its chain is aborted. l<strand>, m<strand>, c<strand>, b<strand>: branches that are left, highest step of
+-- theirs, how many there were, and the bytes of their values; r<branch>: the last value of one.
 -- Of a lane: chains:q (list: strands that are ready), chains:bell (list: somebody look), chains:due (sorted set: strands by
 -- when they are due), chains:waits (the same, by when to look for their key again), chains:hosts (sorted set: hosts by the
 -- end of their lease), chains:h:<host> (set: strands of a host), chains:stats (hash).
 
 local longest_trace = 10000
 local longest_source = 1048576
+-- Values of the branches of one fan-out: they become one call.
+local longest_join = 16 * 1048576
 
 -- Puts a strand into the queue. The bell wakes one worker; one that is not heard costs a second.
 local function chain_queue(lane, strand)

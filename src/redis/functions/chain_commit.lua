@@ -11,11 +11,13 @@
 --   'j' result           the end of a branch
 --   'a' value, then { value, kept, delay, key } of each branch: a fan-out
 --   'f' error reply      the step failed for good
---   'o' value            the writes are many, or of other slots: freezes them, for the host to apply (phase 'o')
+--   'o' value bytes      the writes are many, or of other slots: freezes them, for the host to apply (phase 'o'); bytes: of the
+--                        value of a branch that ends with them, else false
 -- Returns { a letter for each entry, tags of the kernels, then index (from 1), a, b for what has more to tell }. Letters:
 --   '1' committed, 'x' refused: the strand is not the host's, or further on, or its chain was aborted when the step was decided
 --   'e' (a = reason) the first write was refused by the server: nothing happened
 --   'p' (a = writes applied, b = reason) a later one was: the rest is frozen with the entry, and the host's still
+--   's' (a = bytes) the values of the branches would be too many: nothing happened
 --   'v' (a = strand, b = value) committed, and its join goes on with this step, in this host
 -- Work: the entries given (the caller sends what takes about a millisecond).
 local function commit(lane, host, packed, keeps)
@@ -26,7 +28,23 @@ local function commit(lane, host, packed, keeps)
   if not value or string.sub(value, 1, #fence) ~= fence then
     return 'x'
   end
+  -- A branch's value is counted when its step is decided.
+  local bytes = kind == 'j' and #entry[7] or kind == 'o' and entry[8]
+  local parent = bytes and string.match(n, '^(.*)_%d+$')
+  local counts = bytes and string.sub(fence, -2) == 'r '
+  if counts then
+    local all = tonumber(redis.call('HGET', chain, 'b' .. parent) or '0') + bytes
+    if all > longest_join then
+      return 's', all, ''
+    end
+  end
+  local function count()
+    if counts then
+      redis.call('HINCRBY', chain, 'b' .. parent, bytes)
+    end
+  end
   if kind == 'o' then
+    count()
     redis.call('HSET', chain, field, entry[7])
     return '1'
   end
@@ -54,6 +72,7 @@ local function commit(lane, host, packed, keeps)
       if reason and i == 1 then
         return 'e', reason, ''
       elseif reason then
+        count()
         redis.call('HSET', chain, field, string.sub(fence, 1, -3) .. 'o ' .. (i - 1) .. ' ' .. packed)
         return 'p', i - 1, reason
       end
@@ -124,9 +143,9 @@ local function commit(lane, host, packed, keeps)
     return '1'
   end
   -- 'j'
-  local parent = string.match(n, '^(.*)_%d+$')
   local step = string.match(fence, '^%d+')
   redis.call('HSET', chain, 'r' .. n, entry[7])
+  count()
   if tonumber(redis.call('HGET', chain, 'm' .. parent)) < tonumber(step) then
     redis.call('HSET', chain, 'm' .. parent, step)
   end
@@ -144,7 +163,7 @@ local function commit(lane, host, packed, keeps)
   for i = 1, #names do
     call[i + 2] = netstring(results[i])
   end
-  redis.call('HDEL', chain, 'm' .. parent, 'c' .. parent, 'l' .. parent, unpack(names))
+  redis.call('HDEL', chain, 'm' .. parent, 'c' .. parent, 'l' .. parent, 'b' .. parent, unpack(names))
   local next_value = (tonumber(facts[2]) + 1) .. ' 0 0 ' .. host .. ' r ' .. table.concat(call)
   redis.call('HSET', chain, 's' .. parent, next_value)
   redis.call('SADD', held, parent .. '.' .. id)
