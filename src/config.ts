@@ -228,7 +228,8 @@ function fromFile(env: NodeJS.ProcessEnv, cwd: string): Source | undefined {
   const { path, source } = found
   let content: unknown
   try {
-    content = JSON.parse(source)
+    // Some editors begin a file with a byte order mark.
+    content = JSON.parse(source.replace(/^\ufeff/, ''))
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
     throw new ConfigError('CONFIG_FILE', `${path} is not JSON: ${reason}`, { cause })
@@ -287,8 +288,12 @@ function checked(value: unknown, where: string): Settings {
 }
 
 function shown(value: unknown): string {
+  if (typeof value === 'number') return String(value)
   const json = typeof value === 'bigint' || typeof value === 'function' ? String(value) : JSON.stringify(value)
-  return json === undefined ? String(value) : json.length > 80 ? `${json.slice(0, 77)}...` : json
+  if (json === undefined) return String(value)
+  // A URL in the wrong place may hold a password.
+  const harmless = json.replaceAll(/\/\/[^"]*@/g, '//***@')
+  return harmless.length > 80 ? `${harmless.slice(0, 77)}...` : harmless
 }
 
 const nested: Readonly<Record<string, z.ZodMiniObject>> = { '': schema, jobs, matrix, blocks }

@@ -9,7 +9,7 @@ import type { GroupEvents } from './engine/events.ts'
 import type { SubmitOptions } from './engine/execution.ts'
 import type { Logger } from './engine/logger.ts'
 import type { Worker } from './engine/worker.ts'
-import { ConfigError } from './errors.ts'
+import { ConfigError, ConnectError } from './errors.ts'
 import { Matrices } from './matrix/matrices.ts'
 import { EngineWork } from './matrix/work.ts'
 import { assemble, type MillParts } from './mill/assemble.ts'
@@ -19,7 +19,7 @@ import { ClientCounter, checkCounter, counterPrefix, type Counter } from './mill
 import { Executions } from './mill/executions.ts'
 import { Models } from './models/models.ts'
 import { Tensors } from './models/tensors.ts'
-import type { LocalOptions, MillOptions } from './mill/options.ts'
+import { checkCheckpoints, connectOptions, localOptions, type LocalOptions, type MillOptions } from './mill/options.ts'
 import { Kernels } from './kernels/kernels.ts'
 import type { KernelService } from './kernels/service.ts'
 import { Realms, type Realm, type RealmOptions } from './mill/realm.ts'
@@ -37,16 +37,15 @@ import type { TriggerService } from './triggers/service.ts'
 /**
  * Connects to a server, a cluster, or what Sentinels name.
  *
- * @param url `redis://`, `rediss://`, `redis+unix://` or `redis+sentinel://`, or the options with a `url`
+ * @param url `redis://`, `rediss://`, `redis+unix://` or `redis+sentinel://`, or options with a `url`
  *
  * Throws `CONFIG_*` and `CONNECT_*`.
  *
  * @example
  * await using mill = await connect('redis://127.0.0.1:6379')
  */
-export async function connect(url?: string | MillOptions, options: MillOptions = {}): Promise<Mill> {
-  const given: MillOptions = typeof url === 'object' ? url : { ...options, ...(url === undefined ? {} : { url }) }
-  return Mill.open(given, [])
+export async function connect(url?: string | URL | MillOptions, options?: MillOptions): Promise<Mill> {
+  return Mill.open(connectOptions(url, options), [])
 }
 
 /**
@@ -58,8 +57,8 @@ export async function connect(url?: string | MillOptions, options: MillOptions =
  * @example
  * await using mill = await local()
  */
-export async function local(options: LocalOptions = {}): Promise<Mill> {
-  const { shards = 1, dir, ...rest } = options
+export async function local(options?: LocalOptions): Promise<Mill> {
+  const { shards = 1, dir, ...rest } = localOptions(options)
   if (!Number.isInteger(shards) || shards < 1 || shards > 64) {
     throw new ConfigError('CONFIG_INVALID', `shards: expected a whole number from 1 to 64, got ${String(shards)}`)
   }
@@ -74,7 +73,7 @@ export async function local(options: LocalOptions = {}): Promise<Mill> {
   return Mill.open({ ...rest, url: server.url }, [server])
 }
 
-/** How long close() waits for a server that does not answer. */
+/** How long close() waits for a server that does not answer; for one that does, as long with each step. */
 const serverPatienceMs = 3000
 
 /** How long events that are being processed may take when a mill is closed, in milliseconds. */
@@ -115,13 +114,14 @@ export class Mill extends Readers implements AsyncDisposable {
   readonly #counters = new Map<string, Counter>()
   #checkpoints: NodeJS.Timeout | undefined
   #closing: Promise<void> | undefined
+  #unlisten = (): void => undefined
 
   /** Opens a mill; `connect()` and `local()` do. */
   static async open(options: MillOptions, owned: readonly Owned[]): Promise<Mill> {
     try {
       const mill = new Mill(await assemble(options), owned)
       if (options.checkpointEveryMs !== undefined) mill.checkpointEvery(options.checkpointEveryMs)
-      options.signal?.addEventListener('abort', () => void mill.close(), { once: true })
+      await mill.#closeWith(options.signal)
       return mill
     } catch (error) {
       await Promise.allSettled(owned.map((each) => each.stop()))
@@ -297,8 +297,9 @@ export class Mill extends Readers implements AsyncDisposable {
     return execScript(this.#engine, this.#calls, script, options)
   }
 
-  /** Starts saving checkpoints every so many milliseconds. */
+  /** Starts saving checkpoints every so many milliseconds. Throws `CONFIG_INVALID`. */
   checkpointEvery(ms: number): void {
+    checkCheckpoints(ms)
     clearInterval(this.#checkpoints)
     const save = async (): Promise<void> => {
       const { shards } = this.#deployment.topology
@@ -316,7 +317,18 @@ export class Mill extends Readers implements AsyncDisposable {
     return this.#closing
   }
 
+  /** Rejects, closed, where the signal was given while the mill was opened. */
+  async #closeWith(signal: AbortSignal | undefined): Promise<void> {
+    const close = (): void => void this.close()
+    signal?.addEventListener('abort', close, { once: true })
+    this.#unlisten = () => signal?.removeEventListener('abort', close)
+    if (signal?.aborted !== true) return
+    await this.close()
+    signal.throwIfAborted()
+  }
+
   async #close(): Promise<void> {
+    this.#unlisten()
     clearInterval(this.#checkpoints)
     const attempt = async (step: () => unknown): Promise<void> => {
       try {
@@ -336,10 +348,14 @@ export class Mill extends Readers implements AsyncDisposable {
       () => this.#realms.close(),
     ]
     const talking: Promise<void>[] = []
+    const asked = performance.now()
+    let answers = false
+    void this.#takesWrites().then((does) => (answers = does))
     for (const step of talks) {
       const running = attempt(step)
       talking.push(running)
-      await within(serverPatienceMs, running)
+      const patience = answers ? serverPatienceMs : asked + serverPatienceMs - performance.now()
+      await within(Math.max(0, patience), running)
     }
     await attempt(() => this.#calls.close())
     await attempt(() => this.kernels.close())
@@ -348,6 +364,17 @@ export class Mill extends Readers implements AsyncDisposable {
     await Promise.all(talking)
     await attempt(() => this.#blocks.close())
     for (const each of this.#owned) await attempt(() => each.stop())
+  }
+
+  /** Asks the server to remove what is not there. False where it is gone, or is a replica now. */
+  async #takesWrites(): Promise<boolean> {
+    const key = `${this.config.namespace}:{gm0}:none`
+    try {
+      await this.#deployment.command(key, ['UNLINK', key])
+      return true
+    } catch (error) {
+      return error instanceof ConnectError && error.code !== 'CONNECT_LOST' && error.code !== 'CONNECT_CLOSED'
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {

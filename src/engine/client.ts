@@ -221,7 +221,8 @@ export class EngineClient implements ExecutionEngine, HandleHost {
     const { counters } = this.#options.lanes[0] as LaneKeys
     await this.deployment.command(counters, ['HINCRBYFLOAT', counters, name, by])
     const { local } = this.#options
-    if (local) await this.deployment.command(counters, ['PEXPIRE', counters, local.leaseMs])
+    // It is added: what fails from here on must not look as if it were not. The next renewal gives it its time, too.
+    if (local) await this.deployment.command(counters, ['PEXPIRE', counters, local.leaseMs]).catch(() => undefined)
   }
 
   nextSign(execution: string): Promise<void> {

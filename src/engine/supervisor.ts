@@ -275,7 +275,9 @@ export class Supervisor {
 
   async #executorDied(task: TaskMessage | undefined, maxAttempts: number, death: Death): Promise<void> {
     const held = task && this.#heldOf(task)
-    if (held && !held.over) await this.#verdicts.died(held, death, maxAttempts)
+    // Killed because it did not end with its execution, as like as not.
+    if (held && !held.over && this.#ended.has(held.message.execution)) await this.#drop(held)
+    else if (held && !held.over) await this.#verdicts.died(held, death, maxAttempts)
     else if (death.thrown) {
       const { stack, message } = death.thrown.failure
       this.#options.logger.error(`a shipped function ${message}, after its task had ended\n${stack ?? ''}`)

@@ -1,5 +1,6 @@
 // `mill.counter(name)`: shipped functions add to it, and what committed tasks added is summed.
 import type { EngineClient } from '../engine/client.ts'
+import { ConnectError } from '../errors.ts'
 import { checkString, refuse } from '../pipeline/options.ts'
 
 /** A sum that shipped functions add to. */
@@ -47,7 +48,13 @@ export class ClientCounter implements Counter {
   async value(): Promise<number> {
     const own = this.#waiting
     this.#waiting = 0
-    if (own !== 0) await this.#engine.addToCounter(this.name, own)
+    if (own !== 0) await this.#engine.addToCounter(this.name, own).catch((error: unknown) => this.#kept(own, error))
     return this.#engine.counterValue(this.name)
+  }
+
+  /** What the server refused is added by the next call; of what was on its way when the connection broke, nobody knows. */
+  #kept(own: number, error: unknown): never {
+    if (!(error instanceof ConnectError) || error.code !== 'CONNECT_LOST') this.#waiting += own
+    throw error
   }
 }

@@ -87,7 +87,23 @@ describe('options of the wrong type', () => {
     for (const options of [{ executors: 0 }, { leaseMs: 1 }, { workers: 'both' }, { namespace: '' }, { executor: 1 }]) {
       await expectRefusal(connect({ url: (await standalone()).url, ...options } as never), 'CONFIG_INVALID')
     }
-    await expectRefusal(connect(5 as never), 'CONFIG_INVALID')
+    const { url } = await standalone()
+    const given = [5, null, [], { url, logger: 5 }, { url, logger: { warn: () => undefined } }, { url, signal: {} }]
+    for (const each of given) await expectRefusal(connect(each as never), 'CONFIG_INVALID')
+    for (const each of [5, null, []]) {
+      await expectRefusal(connect(url, each as never), 'CONFIG_INVALID')
+      await expectRefusal(local(each as never), 'CONFIG_INVALID')
+    }
+    // What timers cannot wait for would not be waited for at all.
+    for (const name of ['leaseMs', 'checkpointEveryMs']) {
+      const error = await expectRefusal(connect(url, { [name]: 2 ** 31 }), 'CONFIG_INVALID')
+      expect(error.message).toContain('2147483647')
+    }
+    const error = await expectRefusal(connect(url, { executors: Number.NaN }), 'CONFIG_INVALID')
+    expect(error.message).toContain('got NaN')
+    expect(() => mill.checkpointEvery(Number.NaN)).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }))
+    await expectRefusal(local({ url } as never), 'CONFIG_INVALID')
+    await expectRefusal(local({ signal: 5 as never }), 'CONFIG_INVALID')
     await expectRefusal(local({ shards: 0 }), 'CONFIG_INVALID')
     await expectRefusal(local({ dir: 5 as never }), 'CONFIG_INVALID')
     await expectRefusal(local({ dir: '' }), 'CONFIG_INVALID')

@@ -131,6 +131,19 @@ describe('a server without room', () => {
     await expectNothingLeft([server], 'gm')
   })
 
+  it('and a counter: what it could not be told, it is told later', async () => {
+    await using server = await startServer({ config: { 'maxmemory-policy': 'noeviction' } })
+    await using mill = await open(server)
+    const seen = mill.counter('seen')
+    seen.add(2)
+    await raw(server, 'CONFIG', 'SET', 'maxmemory', '1mb')
+    await expectRefusal(seen.value(), 'CONNECT_OOM')
+    seen.add(1)
+    await raw(server, 'CONFIG', 'SET', 'maxmemory', '0')
+    expect(await seen.value()).toBe(3)
+    expect(await seen.value()).toBe(3)
+  })
+
   it('for good: the run ends when a task has waited as long as it may take', async () => {
     await using server = await startServer({ config: { 'maxmemory-policy': 'noeviction' } })
     const mill = await open(server)

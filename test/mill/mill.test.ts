@@ -1,9 +1,10 @@
 // The mill itself: opening, submitting, looking up executions, closing without a trace.
+import { getEventListeners } from 'node:events'
 import { readdirSync } from 'node:fs'
 import { hostname, tmpdir } from 'node:os'
 import { afterEach, expect, expectTypeOf, it, vi } from 'vitest'
 import { connect, local, type CallExecution, type Mill } from '../../src/index.ts'
-import { describeTopologies, flush, raw, standalone } from '../fixtures/servers.ts'
+import { describeTopologies, flush, raw, standalone, until } from '../fixtures/servers.ts'
 
 const open: Mill[] = []
 afterEach(async () => {
@@ -112,10 +113,38 @@ it('keeps the data of a folder', async () => {
   expect(await second.redis.get('kept')).toBe('yes')
 })
 
+it('does not say that what was aborted is tried again', async () => {
+  const said: string[] = []
+  const say = (message: string): void => void said.push(message)
+  const logger = { debug: say, info: say, warn: say, error: say }
+  const mill = await opened(connect({ url: (await standalone()).url, executors: 1, logger }))
+  const endless = await mill.submit(() => {
+    for (;;);
+  })
+  await until(() => mill.executors.busy.length === 1)
+  await endless.abort()
+  await expect(endless.result()).rejects.toMatchObject({ code: 'EXECUTION_ABORTED' })
+  // Runs in the process that takes the place of the one that had to be killed.
+  expect(await (await mill.submit(() => 1)).result()).toBe(1)
+  expect(said.filter((line) => line.includes('aborted') || line.includes('again'))).toEqual([])
+})
+
 it('is closed by its signal', async () => {
   const controller = new AbortController()
   const mill = await opened(local({ executors: 1, signal: controller.signal }))
   controller.abort()
   await mill.close()
   await expect(mill.redis.get('a')).rejects.toMatchObject({ code: 'CONNECT_CLOSED' })
+  // A signal may outlive many mills.
+  expect(getEventListeners(controller.signal, 'abort')).toHaveLength(0)
+})
+
+it('is opened by a URL of either kind, with options beside it', async () => {
+  const { url } = await standalone()
+  for (const given of [new URL(url), { url, executors: 9 }]) {
+    const mill = await opened(connect(given, { executors: 1, workers: 'remote' }))
+    expect(mill.config).toMatchObject({ executors: 1 })
+    expect(mill.config.url.replace(/\/$/, '')).toBe(url)
+    await mill.close()
+  }
 })
