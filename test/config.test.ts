@@ -168,6 +168,15 @@ describe('mistakes', () => {
     expect(message).toContain('jobs.timeoutMs')
   })
 
+  it('shows no password of a URL that is in the wrong place, and reads files that begin with a byte order mark', async () => {
+    for (const content of [{ url: ['redis://:HUNTER2@h'] }, { stores: 'redis://u:HUN/TER2@h' }]) {
+      await write(content)
+      expect(refusal(load).message).toMatch(/got .*\/\/\*\*\*@h/)
+    }
+    await write('\ufeff{ "executors": 3 }')
+    expect(load().config.executors).toBe(3)
+  })
+
   it('refuses a file that is not JSON, or not a file', async () => {
     await write('{ "url": ')
     expect(refusal(() => load())).toMatchObject({
