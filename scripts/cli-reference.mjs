@@ -28,7 +28,9 @@ export async function cliReference() {
     if (command.registeredArguments.length > 0) {
       parts.push('', '| argument | meaning |', '|---|---|')
       for (const argument of command.registeredArguments) {
-        parts.push(`| \`${argument.name()}${argument.variadic ? '...' : ''}\` | ${cell(argument.description)} |`)
+        parts.push(
+          `| \`${argument.name()}${argument.variadic ? '...' : ''}\` | ${cell(argument.description)}${choicesOf(argument)} |`,
+        )
       }
     }
     const own = command.options.filter((option) => !common.has(option.flags))
@@ -50,14 +52,17 @@ export async function cliReference() {
   return `${parts.join('\n')}\n`
 }
 
+const choicesOf = ({ argChoices }) =>
+  argChoices === undefined ? '' : `: ${argChoices.map((each) => `\`${each}\``).join(', ')}`
+
 function optionTable(options) {
-  const rows = options.map(({ flags, description, mandatory, defaultValue, negate }) => {
+  const rows = options.map(({ flags, description, mandatory, defaultValue, negate, argChoices }) => {
     const remark = mandatory
       ? ' Required.'
       : defaultValue !== undefined && !negate
         ? ` Default: \`${defaultValue}\`.`
         : ''
-    return `| \`${flags}\` | ${cell(description)}.${remark} |`
+    return `| \`${flags}\` | ${cell(description)}${choicesOf({ argChoices })}.${remark} |`
   })
   return ['| flag | meaning |', '|---|---|', ...rows]
 }

@@ -52,6 +52,11 @@ export function print(cli: Cli, line: string): void {
   cli.stdout.write(`${line}\n`)
 }
 
+/** `1 executor`, `2 executors`. */
+export function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`
+}
+
 /** Reads the value of a flag that takes a whole number. */
 export function wholeNumber(least: number, most = Number.MAX_SAFE_INTEGER): (value: string) => number {
   return (value) => {

@@ -65,7 +65,8 @@ export class Outlook {
     const group = textOf(await this.deployment.command(x, ['HGET', x, 'group']))
     const handle = group === '' ? undefined : await this.#engineOf(group).find(id)
     if (handle) return { group, handle }
-    throw new ExecutionError('EXECUTION_LOST', `the server does not know execution ${id}`, { execution: id })
+    const hint = 'Ended executions are kept for `jobs.keepMs`; `gearmill ls` shows those that there are.'
+    throw new ExecutionError('EXECUTION_LOST', `the server does not know execution ${id}`, { execution: id }, { hint })
   }
 
   keyOf(id: string): string {

@@ -9,7 +9,7 @@ export const exitCodes = {
   1: 'Failed: the error says why. `run` ends with the code of the script instead.',
   2: 'Not started: an unknown command or flag, a wrong value, or a configuration that is not valid.',
   3: 'No connection: the server does not answer, refuses the credentials, or is too old.',
-  130: 'Interrupted with Ctrl-C (143: by SIGTERM).',
+  130: 'Interrupted with Ctrl-C (143: by SIGTERM). A worker that could stop in order ends with 0.',
 } as const
 
 /** What a failed command says, as --json prints it under `error`. */
@@ -20,9 +20,14 @@ export interface ErrorReport {
   readonly cause?: string
 }
 
-/** The signal that a command was interrupted by, as an error to end it with. */
+/** What comes of it where a command is interrupted: its execution is aborted, its connection closed. */
+const consequences: readonly string[] = ['EXECUTION_ABORTED', 'CONNECT_CLOSED']
+
+/** Whether an error says no more than that the command was interrupted. */
 export function isInterruption(error: unknown, cli: Cli): boolean {
-  return cli.signal.aborted && (error === cli.signal.reason || (error instanceof Error && error.name === 'AbortError'))
+  if (!cli.signal.aborted) return false
+  if (error instanceof GearmillError) return consequences.includes(error.code)
+  return error === cli.signal.reason || (error instanceof Error && error.name === 'AbortError')
 }
 
 export function exitCodeOf(error: unknown, cli: Cli): number {
@@ -33,9 +38,10 @@ export function exitCodeOf(error: unknown, cli: Cli): number {
   return error.code.startsWith('CONNECT_') ? 3 : 1
 }
 
-export function reportOf(error: unknown): ErrorReport {
+export function reportOf(error: unknown, command = ''): ErrorReport {
   if (error instanceof CommanderError) {
-    return { code: 'USAGE', message: error.message.replace(/^error: /, ''), hint: 'See: gearmill help' }
+    const hint = `See: gearmill help ${command}`.trimEnd()
+    return { code: 'USAGE', message: error.message.replace(/^error: /, ''), hint }
   }
   if (!(error instanceof Error)) return { code: 'UNKNOWN', message: String(error) }
   if (!(error instanceof GearmillError)) return { code: 'UNKNOWN', message: error.message, cause: error.stack ?? '' }
@@ -45,8 +51,12 @@ export function reportOf(error: unknown): ErrorReport {
 }
 
 /** Says on stderr what went wrong: `error CODE: message`, why, and what to do. */
-export function printError(error: unknown, cli: Cli, json: boolean): void {
-  const report = reportOf(error)
+export function printError(
+  error: unknown,
+  cli: Cli,
+  { json, command }: { readonly json: boolean; readonly command?: string },
+): void {
+  const report = reportOf(error, command)
   if (json) {
     cli.stderr.write(`${JSON.stringify({ error: report })}\n`)
     return

@@ -34,6 +34,16 @@ const subjects: Readonly<Record<Action, string | undefined>> = {
   remove: 'name',
 }
 
+/** Flags that only one action has a use for. */
+const flagOwners: Readonly<Record<string, Action>> = {
+  trusted: 'push',
+  timeout: 'push',
+  memory: 'push',
+  retries: 'push',
+  id: 'run',
+  detach: 'run',
+}
+
 interface KernelFlags extends CommonFlags {
   readonly trusted?: boolean
   readonly timeout?: number
@@ -62,6 +72,9 @@ export function kernelsCommand(cli: Cli): Command {
     const flags = flagsOf<KernelFlags>(command)
     const needed = subjects[action]
     if (needed !== undefined && subject === undefined) command.error(`error: missing required argument '${needed}'`)
+    for (const [flag, owner] of Object.entries(flagOwners)) {
+      if (owner !== action && flag in command.opts()) command.error(`error: --${flag} belongs to ${owner}`)
+    }
     const surplus = needed === undefined ? subject : action === 'run' ? undefined : args[0]
     if (surplus !== undefined) command.error(`error: ${action} takes no argument '${surplus}'`)
     const { config } = configOf(cli, flags)

@@ -12,9 +12,12 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 }
 // `gearmill ... | head`: who reads no more wants no more.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error
-  process.exit(0)
+  if (error.code === 'EPIPE') process.exit(0)
+  process.stderr.write(`error UNKNOWN: stdout cannot be written: ${error.message}\n`)
+  process.exit(1)
 })
+// A worker goes on where nobody reads its log any more, and an exit code is what it would have been.
+process.stderr.on('error', () => {})
 
 process.exitCode = await runCli(process.argv.slice(2), {
   stdin: process.stdin,
@@ -25,3 +28,5 @@ process.exitCode = await runCli(process.argv.slice(2), {
   signal: interruption.signal,
   exitCode: 0,
 })
+// What a connection that is being opened still waits for keeps no interrupted command.
+if (process.exitCode === 130 || process.exitCode === 143) process.exit()

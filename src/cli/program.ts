@@ -19,7 +19,7 @@ import { workerCommand } from './worker.ts'
 export function buildProgram(cli: Cli): Command {
   const program = withCommonFlags(new Command('gearmill'))
     .description('Compute beside a Redis or Valkey server.')
-    .version(version(), '--version', 'print the version')
+    .version(version(), '-V, --version', 'print the version')
     .enablePositionalOptions()
     .showSuggestionAfterError()
   const commands = [
@@ -38,7 +38,7 @@ export function buildProgram(cli: Cli): Command {
   ]
   for (const command of [program, ...commands]) {
     command
-      .helpOption('--help', 'print this')
+      .helpOption('-h, --help', 'print this')
       .exitOverride()
       .configureOutput({
         writeOut: (text) => cli.stdout.write(text),
@@ -54,23 +54,34 @@ export function buildProgram(cli: Cli): Command {
 export async function runCli(args: readonly string[], cli: Cli): Promise<number> {
   const program = buildProgram(cli)
   try {
-    if (args.length === 0) {
-      cli.stderr.write(program.helpInformation())
-      return 2
-    }
     await program.parseAsync(args, { from: 'user' })
     return cli.exitCode
   } catch (error) {
+    if (error instanceof CommanderError && error.code === 'commander.help') return helpInPlace(program, args, cli)
     const code = exitCodeOf(error, cli)
     const silent = isInterruption(error, cli) || (error instanceof CommanderError && code === 0)
-    if (!silent) printError(error, cli, wantsJson(program, args))
+    const command = program.commands.find((each) => args.includes(each.name()))?.name()
+    if (!silent) printError(error, cli, { json: wantsJson(program, args), ...(command !== undefined && { command }) })
     return code
   }
 }
 
-/** Also where the command line could not be understood. What follows the script of `run` is not ours. */
+/** Where no command is named, or help is asked of one that there is not. */
+function helpInPlace(program: Command, args: readonly string[], cli: Cli): number {
+  const asked = args.indexOf('help')
+  if (asked < 0) cli.stderr.write(program.helpInformation())
+  else {
+    const message = `unknown command '${args[asked + 1] ?? ''}'`
+    printError(new CommanderError(2, 'commander.unknownCommand', message), cli, { json: wantsJson(program, args) })
+  }
+  return 2
+}
+
+/** Also where the command line could not be understood. What follows the script of `run`, or `--`, is not ours. */
 function wantsJson(program: Command, args: readonly string[]): boolean {
-  if (program.opts<CommonFlags>().json === true) return true
-  const end = args[0] === 'run' ? args.findIndex((arg, index) => index > 0 && !arg.startsWith('-')) : args.indexOf('--')
+  const run = program.commands.find((command) => command.name() === 'run')
+  if ([program, ...program.commands].some((command) => command.opts<CommonFlags>().json === true)) return true
+  if (run !== undefined && run.args.length > 0) return false
+  const end = args.indexOf('--')
   return args.slice(0, end < 0 ? undefined : end).includes('--json')
 }

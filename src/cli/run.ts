@@ -1,14 +1,14 @@
 // `gearmill run`: a user's script as a process of its own, with the flags handed on as environment. TypeScript goes through
 // tsx where it can be found, else through Node's own type stripping.
 import { spawn, type ChildProcess } from 'node:child_process'
-import { access, constants } from 'node:fs/promises'
+import { access, constants, readFile, stat } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { extname, resolve } from 'node:path'
+import { basename, dirname, extname, join, resolve } from 'node:path'
 import { constants as system } from 'node:os'
 import { pathToFileURL } from 'node:url'
 import { Command } from 'commander'
 import { ConfigError, PlanError } from '../errors.ts'
-import { configOf, flagsOf, withCommonFlags, type Cli, type CommonFlags } from './cli.ts'
+import { configOf, flagsOf, say, withCommonFlags, type Cli, type CommonFlags } from './cli.ts'
 
 export function runCommand(cli: Cli): Command {
   const command = new Command('run')
@@ -28,7 +28,11 @@ export function runCommand(cli: Cli): Command {
     } catch (cause) {
       throw new PlanError('PLAN_FILE', `${path} cannot be read`, { cause, hint: 'Check the path and the rights.' })
     }
+    if ((await stat(path)).isDirectory()) {
+      throw new PlanError('PLAN_FILE', `${path} is a directory`, { hint: 'Name the script in it.' })
+    }
     cli.exitCode = await runScript(cli, [...loaderFor(path), path, ...args], environmentOf(cli, flags))
+    if (cli.exitCode === 1 && !cli.signal.aborted) await explainCommonJs(cli, path)
   })
 }
 
@@ -61,15 +65,32 @@ function loaderFor(path: string): string[] {
 async function runScript(cli: Cli, args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
   const child = spawn(process.execPath, args, { cwd: cli.cwd, env, stdio: 'inherit' })
   const forward = (): void => handOn(child, cli.signal.reason)
+  // Told twice, this process ends at once: the script with it.
+  const end = (): void => void child.kill('SIGKILL')
+  process.once('exit', end)
   cli.signal.addEventListener('abort', forward)
+  if (cli.signal.aborted) forward()
   try {
     return await new Promise((settle, reject) => {
       child.on('error', reject)
       child.on('close', (code, signal) => settle(code ?? 128 + (signal === null ? 0 : system.signals[signal])))
     })
   } finally {
+    process.removeListener('exit', end)
     cli.signal.removeEventListener('abort', forward)
   }
+}
+
+/** What tsx says of a script that awaits outside of functions, where the package is CommonJS, is hard to read. */
+async function explainCommonJs(cli: Cli, path: string): Promise<void> {
+  if (extname(path) !== '.ts' || !/^(?:[a-z].*= )?await\b/m.test(await readFile(path, 'utf8'))) return
+  for (let folder = dirname(path); ; folder = dirname(folder)) {
+    const manifest = await readFile(join(folder, 'package.json'), 'utf8').catch(() => undefined)
+    if (manifest !== undefined && /"type"\s*:\s*"module"/.test(manifest)) return
+    if (manifest !== undefined || dirname(folder) === folder) break
+  }
+  const ways = `set "type": "module" in package.json (npm pkg set type=module), or name it ${basename(path, '.ts')}.mts`
+  say(cli, `hint: ${basename(path)} is CommonJS, which has no await outside of functions: ${ways}`)
 }
 
 function handOn(child: ChildProcess, reason: unknown): void {

@@ -2,9 +2,9 @@
 // through unchanged. The parts appear together at the end, or not at all.
 import { mkdir, mkdtemp, open, rename, rm, stat, type FileHandle } from 'node:fs/promises'
 import { basename, dirname, extname, join, resolve } from 'node:path'
-import { Command } from 'commander'
+import { Command, InvalidArgumentError } from 'commander'
 import { PlanError } from '../errors.ts'
-import { flagsOf, print, say, wholeNumber, withCommonFlags, type Cli, type CommonFlags } from './cli.ts'
+import { counted, flagsOf, print, say, wholeNumber, withCommonFlags, type Cli, type CommonFlags } from './cli.ts'
 import { RowScanner } from './csv-rows.ts'
 import { startProgress } from './progress.ts'
 
@@ -37,8 +37,8 @@ export function splitCommand(cli: Cli): Command {
     .requiredOption('--rows <n>', 'rows per part, without the header', wholeNumber(1))
     .option('--out <dir>', 'where the parts go; made if missing (default: beside the file)')
     .option('--no-header', 'the first line is a row like any other')
-    .option('--delimiter <character>', 'what separates the columns', ',')
-    .option('--quote <character>', 'what columns are quoted with', '"')
+    .option('--delimiter <character>', 'what separates the columns', oneByte, ',')
+    .option('--quote <character>', 'what columns are quoted with', oneByte, '"')
     .option('--force', 'replace parts that are there')
   return withCommonFlags(command).action(async (file: string) => {
     const flags = flagsOf<SplitFlags>(command)
@@ -46,7 +46,7 @@ export function splitCommand(cli: Cli): Command {
     const rows = parts.reduce((sum, part) => sum + part.rows, 0)
     if (flags.json === true) print(cli, JSON.stringify({ rows, parts }))
     else for (const part of parts) print(cli, part.path)
-    if (flags.json !== true) say(cli, `${rows} rows in ${parts.length} files`)
+    if (flags.json !== true) say(cli, `${counted(rows, 'row')} in ${counted(parts.length, 'file')}`)
   })
 }
 
@@ -100,10 +100,7 @@ async function copyRows(
   writer: PartWriter,
 ): Promise<void> {
   const { size } = await source.stat()
-  const scanner = new RowScanner({
-    delimiter: byteOf(flags.delimiter, '--delimiter'),
-    quote: byteOf(flags.quote, '--quote'),
-  })
+  const scanner = new RowScanner({ delimiter: flags.delimiter.charCodeAt(0), quote: flags.quote.charCodeAt(0) })
   const progress = startProgress(cli.stderr, { label: basename(path), unit: 'bytes' })
   const buffer = Buffer.allocUnsafe(chunkBytes)
   let header: Buffer[] | undefined = flags.header ? [] : undefined
@@ -137,10 +134,10 @@ async function copyRows(
   progress.end()
 }
 
-function byteOf(text: string, flag: string): number {
-  const bytes = Buffer.from(text === '\\t' ? '\t' : text)
-  if (bytes.length === 1 && bytes[0] !== undefined) return bytes[0]
-  throw new PlanError('PLAN_OPTION', `${flag}: expected one ASCII character, got ${JSON.stringify(text)}`)
+function oneByte(text: string): string {
+  const character = text === '\\t' ? '\t' : text
+  if (Buffer.byteLength(character) === 1) return character
+  throw new InvalidArgumentError('Expected one ASCII character.')
 }
 
 /** Gives the parts their names in the target folder. */

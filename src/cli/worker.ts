@@ -9,7 +9,16 @@ import { serveKernels } from '../mill/serve-kernels.ts'
 import { serveTriggers } from '../mill/serve-triggers.ts'
 import { connectDeployment } from '../redis/connect.ts'
 import { redactUrl } from '../redis/url.ts'
-import { configOf, flagsOf, loggerTo, wholeNumber, withCommonFlags, type Cli, type CommonFlags } from './cli.ts'
+import {
+  configOf,
+  counted,
+  flagsOf,
+  loggerTo,
+  wholeNumber,
+  withCommonFlags,
+  type Cli,
+  type CommonFlags,
+} from './cli.ts'
 
 interface WorkerFlags extends CommonFlags {
   readonly executors?: number
@@ -20,6 +29,8 @@ interface WorkerFlags extends CommonFlags {
   readonly fault?: Fault
 }
 
+/** What tasks that ended late and leases to give back may take after the grace. */
+const lastWordsMs = 5000
 /** Blocks that nobody reads or keeps any more are gone after this. */
 const blockTtlMs = 24 * 3_600_000
 
@@ -82,11 +93,14 @@ async function serve(cli: Cli, config: Config, flags: WorkerFlags): Promise<void
     const worker = await startWorker(serving)
     const triggers = await serveTriggers(worker.name, serving)
     const kernels = serveKernels(worker.name, serving, config.jobs.keepMs)
-    logger.info(`${worker.name} serves '${flags.group}' at ${redactUrl(url)} with ${executors} executors`)
+    logger.info(`${worker.name} serves '${flags.group}' at ${redactUrl(url)} with ${counted(executors, 'executor')}`)
     await interruption(cli.signal)
     logger.info(`stopping; running tasks have ${flags.grace} s to end`)
     const grace = flags.grace * 1000
+    // A server that is away would keep what is to be handed back waiting: it finds out when leases expire.
+    const late = setTimeout(() => void deployment.close(), grace + lastWordsMs)
     await Promise.all([worker.drain(grace), triggers.close(grace), kernels.close(grace)])
+    clearTimeout(late)
     logger.info('stopped')
   } finally {
     await deployment.close()

@@ -30,6 +30,7 @@ it('prints what it counted, and how fast', async () => {
 })
 
 it('names a column that is not there, and a file that is not', async () => {
+  expect(await gearmill(['demo', '--column', 'text'], { cwd: folder })).toMatchObject({ code: 2 })
   const wrong = await gearmill(['demo', 'a.csv', '--column', 'texts'], { cwd: folder })
   expect(wrong).toMatchObject({ code: 1, stdout: '' })
   expect(wrong.stderr).toContain('error PLAN_COLUMN')

@@ -120,7 +120,7 @@ describe('gearmill doctor', () => {
     await deployment.close()
     expect((await examine(server.url, '--group', 'busy')).of('workers')).toMatchObject({
       state: 'ok',
-      found: "1 of the group 'busy' with 3 executors; models run on 0 of them",
+      found: "1 of the group 'busy' with 3 executors; models run on none of them",
     })
   })
 

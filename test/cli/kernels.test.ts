@@ -27,6 +27,14 @@ afterAll(async () => {
   await server.stop()
 })
 
+it('refuses flags of another action', async () => {
+  for (const [flag, owner] of [['--timeout', 'push'] as const, ['--memory', 'push'] as const]) {
+    const { code, stderr } = await kernels('run', 'say', flag, '5')
+    expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining(`${flag} belongs to ${owner}`) })
+  }
+  expect(await kernels('push', folder, '--id', 'x')).toMatchObject({ code: 2 })
+})
+
 it('stores a folder, shows it, and runs chains without a worker', async () => {
   expect(await kernels('ls')).toMatchObject({ code: 0, stderr: 'no kernels\n' })
   expect(await kernels('push', folder, '--timeout', '60000')).toMatchObject({ code: 0, stderr: 'stored say, twice\n' })

@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { gearmill } from './command-line.ts'
 
@@ -59,6 +60,43 @@ describe('gearmill run', () => {
     })
     expect(await closed).toEqual([5, null])
     expect(stdout).toBe('ready\ntidied up\n')
+  })
+
+  it('ends the script with itself when it is told twice', async () => {
+    await writeFile(
+      join(cwd, 'script.mjs'),
+      `process.on('SIGTERM', () => console.log('told')); setInterval(() => {}, 1000); console.log(process.pid)`,
+    )
+    const child = spawn(process.execPath, [program, 'run', 'script.mjs'], { cwd, stdio: ['ignore', 'pipe', 'inherit'] })
+    // Its stdout ends when the script has let go of it too.
+    const closed = once(child, 'close')
+    let stdout = ''
+    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+      stdout += chunk
+      child.kill('SIGTERM')
+    })
+    expect(await closed).toEqual([143, null])
+    expect(stdout).toMatch(/^\d+\ntold\n$/)
+  })
+
+  it('says what is missing where a script awaits in a package that is CommonJS', async () => {
+    await writeFile(join(cwd, 'app.ts'), `const n = await Promise.resolve(1)\nconsole.log(n)\n`)
+    await writeFile(join(cwd, 'package.json'), '{ "type": "commonjs" }')
+    const ending = async (): Promise<readonly [number | null, string]> => {
+      const child = spawn(process.execPath, [program, 'run', 'app.ts'], { cwd, stdio: ['ignore', 'ignore', 'pipe'] })
+      const [stderr] = await Promise.all([text(child.stderr), once(child, 'close')])
+      return [child.exitCode, stderr]
+    }
+    expect(await ending()).toEqual([1, expect.stringContaining('npm pkg set type=module')])
+    await writeFile(join(cwd, 'package.json'), '{ "type": "module" }')
+    expect(await ending()).toEqual([0, ''])
+  })
+
+  it('refuses a folder', async () => {
+    expect(await gearmill(['run', '.'], { cwd })).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining(`error PLAN_FILE: ${cwd} is a directory`),
+    })
   })
 
   it('says which file is missing', async () => {

@@ -90,6 +90,17 @@ describe('gearmill split', () => {
 })
 
 describe('what cannot be split', () => {
+  it('refuses delimiters and quotes of several bytes as a mistake of the command line', async () => {
+    for (const flags of [
+      ['--delimiter', ';;'],
+      ['--delimiter', ''],
+      ['--quote', 'é'],
+    ]) {
+      const { code, stderr } = await gearmill(['split', 'in.csv', '--rows', '1', ...flags], { cwd })
+      expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining('Expected one ASCII character.') })
+    }
+  })
+
   it('names the line of a quote that is never closed, and leaves nothing', async () => {
     const { code, stderr } = await split('a\n1\n2\n"3\n4\n', '--rows', '1')
     expect(code).toBe(1)

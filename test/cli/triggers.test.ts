@@ -20,6 +20,17 @@ afterAll(async () => {
   await server.stop()
 })
 
+it('says that there are no dead letters', async () => {
+  const trigger = await mill
+    .stream('empty')
+    .forEach(() => {})
+    .register({ name: 'empty' })
+  expect(await gearmill(['triggers', 'letters', 'empty', '--url', server.url])).toEqual({
+    ...{ code: 0, stdout: '', stderr: 'no dead letters\n' },
+  })
+  await trigger.remove()
+})
+
 it('has workers run triggers, lists them, and moves them', async () => {
   const worker = spawn(process.execPath, [program, 'worker', '--url', server.url, '--executors', '1'], {
     stdio: 'ignore',
@@ -37,13 +48,15 @@ it('has workers run triggers, lists them, and moves them', async () => {
     const listed = await gearmill(['triggers', '--url', server.url])
     expect(listed.stdout).toMatch(/^name +kind +state/)
     expect(listed.stdout).toMatch(/count +stream +running +3 +2 +1 /)
+    expect((await gearmill(['triggers', 'ls', '--url', server.url])).stdout).toMatch(/count +stream/)
     const shown = await gearmill(['triggers', 'letters', 'count', '--url', server.url, '--json'])
     expect(JSON.parse(shown.stdout)).toMatchObject([{ key: 's', attempts: 1, entry: [['n', '2']] }])
     expect(await gearmill(['triggers', 'pause', 'count', '--url', server.url])).toMatchObject({ code: 0 })
     expect((await trigger.status()).state).toBe('paused')
-    await gearmill(['triggers', 'resume', 'count', '--url', server.url])
+    const resumed = await gearmill(['triggers', 'resume', 'count', '--url', server.url, '--json'])
+    expect(JSON.parse(resumed.stdout)).toEqual({ name: 'count', paused: false })
     const replayed = await gearmill(['triggers', 'replay', 'count', '--url', server.url])
-    expect(replayed.stderr).toContain('1 dead letters of count')
+    expect(replayed.stderr).toBe('1 dead letter of count to be tried again\n')
     await until(async () => (await trigger.status()).deadLetters === 1)
     await gearmill(['triggers', 'remove', 'count', '--url', server.url])
     expect((await gearmill(['triggers', '--url', server.url, '--json'])).stdout.trim()).toBe('[]')

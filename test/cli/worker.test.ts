@@ -47,6 +47,22 @@ describe('gearmill worker', () => {
     expect(await liveWorkers()).toBe("none of the group 'g' is alive")
   })
 
+  it('ends soon after the grace where its server is away', async () => {
+    const own = await startServer()
+    const child = spawn(process.execPath, [program, 'worker', '--url', own.url, '--executors', '1', '--grace', '0'], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
+    const closed = once(child, 'close')
+    let said = ''
+    child.stderr.setEncoding('utf8').on('data', (chunk: string) => (said += chunk))
+    expect(await heard(child, 'serves')).toContain('with 1 executor\n')
+    await own.stop()
+    child.kill('SIGTERM')
+    expect(await closed).toEqual([0, null])
+    // Not when the last command gave up.
+    expect(said).not.toContain('took no command')
+  })
+
   it('ends with 3 where it cannot connect', async () => {
     const outcome = await gearmill(['worker', '--url', 'redis://127.0.0.1:1', '--json'])
     expect(outcome).toMatchObject({ code: 3, stdout: '' })

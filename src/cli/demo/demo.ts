@@ -6,7 +6,17 @@ import { fileURLToPath } from 'node:url'
 import { Command } from 'commander'
 import { PlanError } from '../../errors.ts'
 import { local, type Mill } from '../../mill.ts'
-import { flagsOf, loggerTo, print, say, wholeNumber, withCommonFlags, type Cli, type CommonFlags } from '../cli.ts'
+import {
+  counted,
+  flagsOf,
+  loggerTo,
+  print,
+  say,
+  wholeNumber,
+  withCommonFlags,
+  type Cli,
+  type CommonFlags,
+} from '../cli.ts'
 import { countPackages, type PackageReport } from './packages.ts'
 import { countSerially } from './serial.ts'
 import { countWords, type WordCountReport } from './words.ts'
@@ -31,7 +41,9 @@ export function demoCommand(cli: Cli): Command {
     .option('--executors <n>', 'processes that run tasks (default: one per core)', wholeNumber(1, 1024))
     .option('--shards <n>', 'primaries of the private server; more than 1 is a cluster', wholeNumber(1, 64), 1)
   return withCommonFlags(command).action(async (files: string[]) => {
-    await demo(cli, files, flagsOf<DemoFlags>(command))
+    const flags = flagsOf<DemoFlags>(command)
+    if (flags.column !== undefined && files.length === 0) command.error('error: --column is for files: name some')
+    await demo(cli, files, flags)
   })
 }
 
@@ -46,7 +58,10 @@ async function demo(cli: Cli, files: readonly string[], flags: DemoFlags): Promi
   try {
     const { server } = mill.topology
     const where = `${server.name} ${server.version.join('.')}`
-    say(cli, `${where}, ${shards === 1 ? 'standalone' : `${shards} shards`}, ${mill.config.executors} executors`)
+    say(
+      cli,
+      `${where}, ${shards === 1 ? 'standalone' : `${shards} shards`}, ${counted(mill.config.executors, 'executor')}`,
+    )
     if (files.length > 0) await demoOfFiles(cli, mill, files, flags)
     else await demoOfPackages(cli, mill, flags.json === true)
   } finally {
@@ -108,9 +123,12 @@ function printPackages(cli: Cli, { packages, keywords, licences, seconds }: Pack
   list(licences)
   print(cli, '')
   print(cli, 'Next:')
-  print(cli, '  npm start -- FILES... --column text       the same on your own files')
-  print(cli, '  npx gearmill doctor --url redis://...     look at your own server')
-  print(cli, '  npx gearmill run examples/word-count.ts   a script of your own')
+  print(
+    cli,
+    '  npx gearmill demo FILES...              the words of your own files; --column NAME: of a column of CSVs',
+  )
+  print(cli, '  npx gearmill doctor --url redis://...   look at your own server')
+  print(cli, '  npx gearmill run app.ts                 a script of your own, such as that of the README')
 }
 
 /** The nearest node_modules folder: of the current folder, else the one that Gearmill itself lies beside. */

@@ -3,6 +3,7 @@ import { laneKeys } from '../../engine/keys.ts'
 import type { Deployment } from '../../redis/deployment.ts'
 import { laneTags } from '../../redis/lanes.ts'
 import { itemsOf, numberOf, textMapOf, textOf } from '../../redis/replies.ts'
+import { counted } from '../cli.ts'
 import { ok, warn, type Finding } from './finding.ts'
 
 export async function examineWorkers(deployment: Deployment, namespace: string, group: string): Promise<Finding> {
@@ -26,6 +27,6 @@ export async function examineWorkers(deployment: Deployment, namespace: string, 
     return warn('workers', `none of the group '${group}' is alive`, advice)
   }
   const sum = [...executors.values()].reduce((total, count) => total + count, 0)
-  const models = `models run on ${runtimes.size === executors.size ? 'all' : String(runtimes.size)} of them`
-  return ok('workers', `${executors.size} of the group '${group}' with ${sum} executors; ${models}`)
+  const models = `models run on ${runtimes.size === executors.size ? 'all' : runtimes.size === 0 ? 'none' : String(runtimes.size)} of them`
+  return ok('workers', `${executors.size} of the group '${group}' with ${counted(sum, 'executor')}; ${models}`)
 }
