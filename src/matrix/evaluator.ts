@@ -30,6 +30,7 @@ export class Evaluator {
   readonly #closedNodes = new WeakSet<Node>()
   readonly #leaving = new Set<Promise<void>>()
   readonly #filling = new Set<Promise<void>>()
+  readonly #held = new Set<{ readonly node: Node }>()
   /** Aborted by close(). */
   readonly #closing = new AbortController()
 
@@ -74,6 +75,17 @@ export class Evaluator {
     await waiting
     // Somebody else's evaluation was aborted, or ran out of their time: not of ours.
     if (theirs.some((node) => node.stored === undefined)) await this.evaluateAll(theirs, options)
+  }
+
+  /** Does something with the blocks of a node, which stay for so long though nothing else may refer to it any more. */
+  async holding<T>(node: Node, work: () => Promise<T>): Promise<T> {
+    const hold = { node }
+    this.#held.add(hold)
+    try {
+      return await work()
+    } finally {
+      this.#held.delete(hold)
+    }
   }
 
   plan(nodes: readonly Node[], newId: () => string, counted?: Node): Planned {
@@ -139,9 +151,11 @@ export class Evaluator {
     for (const stored of planned.temporaries) this.lifetimes.begin(stored)
     const found: ColumnCounts[] = []
     try {
-      await this.#run(planned, {}, async (frames) => {
-        for await (const frame of frames) found.push(...(decodeRecords(frame) as ColumnCounts[]))
-      })
+      await this.holding(node, () =>
+        this.#run(planned, {}, async (frames) => {
+          for await (const frame of frames) found.push(...(decodeRecords(frame) as ColumnCounts[]))
+        }),
+      )
     } finally {
       this.#later(...planned.temporaries.map(({ id }) => this.lifetimes.release(id)))
     }

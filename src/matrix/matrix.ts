@@ -443,10 +443,12 @@ export class Matrix implements AsyncDisposable {
   async get(row: number, col: number): Promise<number> {
     const of = this.#open()
     const [r, c] = [placeOf('get', 'row', row, of.rows), placeOf('get', 'column', col, of.cols)]
-    const { stored, map } = viewOfStored(of) ?? { stored: await this.#evaluator.evaluate(of), map: undefined }
-    if (map === undefined) return this.#evaluator.blocks.readCell(stored, r, c)
-    const place = [map.rr * r + map.rc * c + map.r0, map.cr * r + map.cc * c + map.c0] as const
-    return this.#evaluator.blocks.readCell(stored, ...place)
+    return this.#evaluator.holding(of, async () => {
+      const { stored, map } = viewOfStored(of) ?? { stored: await this.#evaluator.evaluate(of), map: undefined }
+      if (map === undefined) return this.#evaluator.blocks.readCell(stored, r, c)
+      const place = [map.rr * r + map.rc * c + map.r0, map.cr * r + map.cc * c + map.c0] as const
+      return this.#evaluator.blocks.readCell(stored, ...place)
+    })
   }
 
   /**
@@ -468,10 +470,12 @@ export class Matrix implements AsyncDisposable {
   /** All elements, row by row, in one array. */
   async data(): Promise<Floats> {
     const of = this.#open()
-    const view = viewOfStored(of)
-    if (view !== undefined) return readAll(this.#evaluator.blocks, view)
-    await this.#evaluator.evaluate(of)
-    return this.data()
+    return this.#evaluator.holding(of, async () => {
+      if (viewOfStored(of) === undefined) await this.#evaluator.evaluate(of)
+      const view = viewOfStored(of)
+      if (view === undefined) throw new MatrixError('MATRIX_CLOSED', `the matrix (${shapeText(of)}) was closed`)
+      return readAll(this.#evaluator.blocks, view)
+    })
   }
 
   /** All elements, as an array of rows. */
@@ -486,12 +490,20 @@ export class Matrix implements AsyncDisposable {
     const of = this.#open()
     const [down, across] = this.blocks
     const place = [placeOf('block', 'row of blocks', i, down), placeOf('block', 'column of blocks', j, across)] as const
-    return this.#evaluator.blocks.read(await this.#evaluator.evaluate(of), ...place)
+    return this.#evaluator.holding(of, async () =>
+      this.#evaluator.blocks.read(await this.#evaluator.evaluate(of), ...place),
+    )
   }
 
   /** The rows in bands of one block's height, one in memory at a time. */
   async *bands(): AsyncGenerator<Band> {
-    yield* readBands(this.#evaluator.blocks, await this.#evaluator.evaluate(this.#open()))
+    const of = this.#open()
+    const bands = readBands(this.#evaluator.blocks, await this.#evaluator.evaluate(of))
+    for (;;) {
+      const next = await this.#evaluator.holding(of, () => bands.next())
+      if (next.done === true) return
+      yield next.value
+    }
   }
 
   /** Writes an .npy, .csv, .tsv or .mtx file, block by block. Throws `MATRIX_FILE`. */

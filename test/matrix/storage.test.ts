@@ -4,6 +4,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { decodeNpy } from '../../src/codec/npy.ts'
+import type { Matrix } from '../../src/matrix/matrix.ts'
 import { connect, type Mill } from '../../src/mill.ts'
 import { connectDeployment } from '../../src/redis/connect.ts'
 import { startServer, type PrivateServer } from '../../src/server/standalone.ts'
@@ -53,6 +54,29 @@ describeTopologies('blocks', (topology) => {
       return (await count()) === 1
     })
     expect(await kept.get(0, 0)).toBe(1)
+  })
+
+  it('stay while they are read, though nothing refers to the matrix any more', async () => {
+    setFlagsFromString('--expose-gc')
+    const collect = runInNewContext('gc') as () => void
+    const elements = Array.from({ length: 400 }, (_, k) => k)
+    const make = () => mill.matrix.from(elements, { cols: 20, blockSize: 1 })
+    const reads: [(m: Matrix) => Promise<number>, number][] = [
+      [async (m) => (await m.data()).length, 400],
+      [async (m) => (await m.slice(1).T.toArray()).length, 20],
+      [(m) => m.T.T.norm(Infinity), 7790],
+    ]
+    for (const [read, wanted] of reads) {
+      let isOver = false
+      const reading = make()
+        .then(read)
+        .finally(() => (isOver = true))
+      await until(() => {
+        collect()
+        return isOver
+      })
+      expect(await reading).toBe(wanted)
+    }
   })
 
   it('of temporaries go with the evaluation, those of results with the mill', async () => {
