@@ -2,7 +2,7 @@
 import { Child } from '../engine/child-process.ts'
 import { residentBytes } from '../engine/realm-watch.ts'
 import type { Failure } from '../engine/runner.ts'
-import { readRunning } from './position.ts'
+import { readReason, readRunning } from './position.ts'
 import type { FromHost, HostSetup, Running, ToHost } from './protocol.ts'
 
 const mib = 1024 * 1024
@@ -91,7 +91,8 @@ export class HostProcess {
   #died(how: string): void {
     const running = readRunning(this.#child.positionFile)
     const killed = this.#killedFor
-    const failure: Failure = killed ?? { code: 'EXECUTION_CRASHED', message: `the process ${how}` }
+    const reason = readReason(this.#child.positionFile) ?? `the process ${how}`
+    const failure: Failure = killed ?? { code: 'EXECUTION_CRASHED', message: reason }
     const guilty = killed?.late === undefined ? running : running.filter(({ id }) => id === killed.late)
     this.#events.died(guilty, { code: failure.code, message: failure.message })
   }

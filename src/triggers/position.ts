@@ -1,5 +1,5 @@
-// What runs in a host now, in a file that outlives it: one fixed place for each seat. The service reads it to end what takes
-// too long, and to find out what a host died of.
+// What runs in a host now, in a file that outlives it: one fixed place for each seat, behind one for what ends the host. The
+// service reads it to end what takes too long, and to find out what a host died of.
 import { createHash } from 'node:crypto'
 import { fstatSync, readSync, writeSync } from 'node:fs'
 import type { Running } from './protocol.ts'
@@ -20,11 +20,27 @@ export class HostPosition {
   readonly #buffer = Buffer.alloc(placeBytes)
 
   write(place: number, running: Running | undefined): void {
-    const text = running === undefined ? '' : JSON.stringify(running)
+    this.#put(place + 1, running === undefined ? '' : JSON.stringify(running))
+  }
+
+  /** The host is about to end, and knows why. */
+  leave(reason: string): void {
+    this.#put(0, reason)
+  }
+
+  #put(place: number, text: string): void {
     const length = this.#buffer.write(text, 4, placeBytes - 4)
     this.#buffer.writeUInt32LE(length, 0)
     writeSync(positionDescriptor, this.#buffer, 0, 4 + length, place * placeBytes)
   }
+}
+
+/** Why a host ended, if it said so. */
+export function readReason(descriptor: number): string | undefined {
+  const bytes = Buffer.alloc(placeBytes)
+  const size = readSync(descriptor, bytes, 0, placeBytes, 0)
+  const length = size < 4 ? 0 : bytes.readUInt32LE(0)
+  return length === 0 ? undefined : bytes.toString('utf8', 4, 4 + length)
 }
 
 export function readRunning(descriptor: number): Running[] {
@@ -32,7 +48,7 @@ export function readRunning(descriptor: number): Running[] {
   const bytes = Buffer.alloc(size)
   readSync(descriptor, bytes, 0, size, 0)
   const found: Running[] = []
-  for (let at = 0; at + 4 <= size; at += placeBytes) {
+  for (let at = placeBytes; at + 4 <= size; at += placeBytes) {
     const length = bytes.readUInt32LE(at)
     if (length === 0) continue
     try {

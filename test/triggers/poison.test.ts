@@ -65,6 +65,27 @@ describe('a record that ends its process', () => {
     expect(await mill.redis.lRange('seen', 0, -1)).toEqual(['0', '1', '2'])
   })
 
+  it('is told with what was thrown outside of its call', async () => {
+    const mill = await start()
+    const trigger = await mill
+      .stream('s')
+      .forEach(({ value }) => {
+        if (value.n === '1') void Promise.reject(new RangeError('floating'))
+        if (value.n !== '2') return
+        setImmediate(() => {
+          throw new TypeError('later')
+        })
+      })
+      .register({ name: 'stray' })
+    await add(mill, 's', 4)
+    await through(trigger, 4)
+    const letters = await trigger.deadLetters()
+    expect(letters.map(({ entry, error }) => `${entry?.[0]?.[1]} ${error.code} ${error.message}`).toSorted()).toEqual([
+      '1 EXECUTION_CRASHED threw RangeError: floating, outside of its call (a rejected promise that nobody awaits)',
+      '2 EXECUTION_CRASHED threw TypeError: later, outside of its call (in a callback)',
+    ])
+  })
+
   it('is found whatever the length of its key, and where it ends the process a moment later', async () => {
     const mill = await start()
     const key = '\u0001'.repeat(3000)

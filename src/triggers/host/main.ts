@@ -2,7 +2,7 @@
 // know, and the fate of the process.
 import { serveParent, tell } from '../../engine/executor/serve-parent.ts'
 import { LoadedRealms } from '../../engine/executor/realms.ts'
-import { failureOf } from '../../engine/failure.ts'
+import { errorIn, failureOf } from '../../engine/failure.ts'
 import { connectDeployment } from '../../redis/connect.ts'
 import type { Failure } from '../../engine/runner.ts'
 import type { Deployment } from '../../redis/deployment.ts'
@@ -14,6 +14,9 @@ import { Gate } from './gate.ts'
 import { loadTrigger, type LoadedTrigger } from './load.ts'
 import { Seat } from './seat.ts'
 import { TapSeat } from './tap-seat.ts'
+
+/** Of what is said of the end of this process, in UTF-16 units. */
+const longestReason = 500
 
 interface Held {
   readonly order: SeatOrder
@@ -47,6 +50,15 @@ class Host {
     this.#setup = setup
     this.#deployment = deployment
     this.#keys = triggerKeys(setup.namespace)
+    // What functions throw outside of their calls leaves the process in a state that nobody knows.
+    process.on('uncaughtException', (thrown: unknown, kind) => {
+      const error = errorIn(thrown)
+      const what =
+        error === undefined ? failureOf(thrown, 'EXECUTION_RECORD').message : `threw ${error.name}: ${error.message}`
+      const how = kind === 'unhandledRejection' ? 'a rejected promise that nobody awaits' : 'in a callback'
+      this.#position.leave(`${what.slice(0, longestReason)}, outside of its call (${how})`)
+      process.exit(1)
+    })
     this.#realms = new LoadedRealms(deployment, setup.namespace, realmWorker(setup.worker))
   }
 
