@@ -42,6 +42,7 @@ export async function cliReference() {
   parts.push('| `GEARMILL_SECRET` | what shipped code is signed with |')
   parts.push('| `GEARMILL_SERVER` | the server program that `local()` starts |')
   parts.push('| `GEARMILL_BLAS` | what multiplies matrices: `wasm`, `openblas`, or the path of a library |')
+  parts.push('| `GEARMILL_ONNXRUNTIME` | the folder that `onnxruntime-node` is loaded from, or `off` |')
   parts.push('', '## Exit codes', '', '| code | meaning |', '|---|---|')
   for (const [code, meaning] of Object.entries(exitCodes)) parts.push(`| ${code} | ${cell(meaning)} |`)
   parts.push(

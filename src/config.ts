@@ -85,7 +85,7 @@ const blocks = z.strictObject(
   {
     dir: described(
       text('the path of a folder'),
-      'A folder that all workers share, relative to this file; without it blocks go through Redis.',
+      'A folder that client and workers share, relative to this file. Default: a temporary one of local workers, else Redis.',
     ),
   },
   { error: 'an object' },

@@ -63,9 +63,13 @@ export function kernelsCommand(cli: Cli): Command {
     .argument('[subject]', 'folder, name or id')
     .argument('[args...]', 'arguments of the first kernel (run)')
     .option('--trusted', 'push: with all rights of the executor, signed with GEARMILL_SECRET')
-    .option('--timeout <ms>', 'push: time that one step may take', wholeNumber(1, 86_400_000))
-    .option('--memory <mb>', 'push: memory that one step may use in the sandbox', wholeNumber(1, 65_536))
-    .option('--retries <n>', 'push: how often a failed step is tried again', wholeNumber(0, 1000))
+    .option('--timeout <ms>', 'push: time that one step may take (default: 1000)', wholeNumber(1, 86_400_000))
+    .option(
+      '--memory <mb>',
+      'push: memory that one step may use in the sandbox, 16 to 2048 (default: 64)',
+      wholeNumber(1, 65_536),
+    )
+    .option('--retries <n>', 'push: how often a failed step is tried again (default: 0)', wholeNumber(0, 1000))
     .option('--id <id>', 'run: the same id is the same chain')
     .option('--detach', 'run: print the id and leave the chain to workers')
   return withCommonFlags(command).action(async (action: Action, subject: string | undefined, args: string[]) => {
