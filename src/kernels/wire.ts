@@ -8,16 +8,16 @@ import type { Call, KernelCommand, LogLine, Value } from './step.ts'
 
 // Of any number of keys.
 const packr = new Packr({ useRecords: false, moreTypes: false, variableMapSize: true })
+const oddKey = Buffer.from('__proto__')
 const asMaps = new Unpackr({ useRecords: false, moreTypes: false, mapsAsObjects: false })
 
 export function packValue(value: unknown): Buffer {
   return packr.pack(value)
 }
 
-export function unpackValue(bytes: Uint8Array): unknown {
+export function unpackValue(bytes: Buffer): unknown {
   // MessagePack's reader gives such a key another name.
-  const isOdd = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes('__proto__')
-  return isOdd ? objectsOf(asMaps.unpack(bytes)) : packr.unpack(bytes)
+  return bytes.includes(oddKey) ? objectsOf(asMaps.unpack(bytes)) : packr.unpack(bytes)
 }
 
 /** Maps as objects, whatever their keys are called. */

@@ -38,13 +38,10 @@ local function commit(lane, host, packed, keeps)
       return 's', all, ''
     end
   end
-  local function count()
+  if kind == 'o' then
     if counts then
       redis.call('HINCRBY', chain, 'b' .. parent, bytes)
     end
-  end
-  if kind == 'o' then
-    count()
     redis.call('HSET', chain, field, entry[7])
     return '1'
   end
@@ -72,7 +69,9 @@ local function commit(lane, host, packed, keeps)
       if reason and i == 1 then
         return 'e', reason, ''
       elseif reason then
-        count()
+        if counts then
+          redis.call('HINCRBY', chain, 'b' .. parent, bytes)
+        end
         redis.call('HSET', chain, field, string.sub(fence, 1, -3) .. 'o ' .. (i - 1) .. ' ' .. packed)
         return 'p', i - 1, reason
       end
@@ -145,7 +144,9 @@ local function commit(lane, host, packed, keeps)
   -- 'j'
   local step = string.match(fence, '^%d+')
   redis.call('HSET', chain, 'r' .. n, entry[7])
-  count()
+  if counts then
+    redis.call('HINCRBY', chain, 'b' .. parent, bytes)
+  end
   if tonumber(redis.call('HGET', chain, 'm' .. parent)) < tonumber(step) then
     redis.call('HSET', chain, 'm' .. parent, step)
   end
