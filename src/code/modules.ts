@@ -7,7 +7,7 @@ import { CaptureError } from '../errors.ts'
 import { checkPackages, packageNameOf } from './packages.ts'
 import type { WireModule } from './wire.ts'
 
-export type Import = (specifier: string) => Promise<object>
+export type Import = (specifier: string, options?: ImportCallOptions) => Promise<object>
 
 // This module's own extension tells whether Gearmill runs from its sources (in tests) or as built.
 const extension = /\.[cm]?[jt]s$/.exec(new URL(import.meta.url).pathname)?.[0] ?? '.js'
@@ -15,15 +15,15 @@ const extension = /\.[cm]?[jt]s$/.exec(new URL(import.meta.url).pathname)?.[0] ?
 /** `import()` as if written in a module at `base` (a file URL). */
 export function importFrom(base: string): Import {
   const filename = base.endsWith('/') ? `${fileURLToPath(base)}gearmill-shipped.mjs` : fileURLToPath(base)
-  const load = compileFunction('return import(specifier)', ['specifier'], {
+  const load = compileFunction('return import(specifier, options)', ['specifier', 'options'], {
     filename,
     // The main loader resolves by the name of the file that the call stands in; nothing else gives ESM resolution from a place
     // that is chosen at run time.
     importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
   }) as Import
-  return async (specifier) => {
+  return async (specifier, options) => {
     try {
-      return await withoutWarning(() => load(specifier))
+      return await withoutWarning(() => load(specifier, options))
     } catch (cause) {
       throw missing(specifier, base, cause)
     }

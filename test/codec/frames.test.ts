@@ -219,6 +219,26 @@ describe('what structured clone carries beyond plain data', () => {
     expect(travelled({ p: new Point() })).toStrictEqual({ p: { x: 1 } })
   })
 
+  test('no instance of a class of the platform whose state cannot be seen', () => {
+    class Page extends URL {}
+    const url = new URL('http://host/path')
+    for (const [record, path] of [
+      [url, 'a record cannot'],
+      [new Page(url), 'a record cannot'],
+      [{ at: new Date(0), of: { url } }, "'record.of.url' cannot"],
+      [new Map([['query', new URLSearchParams('a=1')]]), `'record.get("query")' cannot`],
+      [[10n, new AbortController().signal], "'record[1]' cannot"],
+    ] as const) {
+      expect(() => encodeRecords([record])).toThrow(expect.objectContaining({ code: 'PLAN_RECORD' }))
+      expect(() => encodeRecords([record])).toThrow(path)
+    }
+    // A class of the user's may have such a name.
+    class Headers {
+      readonly names = ['a']
+    }
+    expect(travelled({ headers: new Headers() })).toStrictEqual({ headers: { names: ['a'] } })
+  })
+
   test('a property called __proto__, without touching a prototype', () => {
     const record: unknown = JSON.parse('{"__proto__": {"polluted": true}, "a": 1}')
     const clone = travelled(record) as object

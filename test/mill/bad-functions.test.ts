@@ -226,6 +226,11 @@ describe.each(['standalone', 'cluster'] as const)('functions (%s)', (kind) => {
     for (let i = 0; i < 3; i++) expect(await ten().countBy().count().run()).toEqual([10])
   })
 
+  it('takes all listeners from its process: the next task is heard of', async () => {
+    await (await mill.submit(() => void process.removeAllListeners())).result()
+    for (let i = 0; i < 3; i++) expect(await ten().countBy().count().run()).toEqual([10])
+  })
+
   it('makes no resource: what it was, and what was thrown', async () => {
     const using = ten().with({ db: onWorker((): number => JSON.parse('no db') as number) })
     const running = using.map((n, { db }) => n + db).run({ ...skip, maxAttempts: 2 })

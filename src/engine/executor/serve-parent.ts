@@ -16,6 +16,9 @@ export interface ServeOptions<Message extends { readonly type: string }, Served 
   readonly heard: (served: Served, message: Exclude<Message, SetUp | { readonly type: 'close' }>) => void
 }
 
+/** Hears the parent, again where user code took all listeners from the process. */
+let listen = (): void => undefined
+
 export function serveParent<Message extends { readonly type: string }, Served extends { close(): Promise<void> }>({
   what,
   open,
@@ -31,7 +34,7 @@ export function serveParent<Message extends { readonly type: string }, Served ex
     process.exit(1)
   }
   let served: Promise<Served> | undefined
-  process.on('message', (message: Message) => {
+  const hear = (message: Message): void => {
     if (isSetUp(message)) {
       parent.leaves(message.scratch)
       served = open(message)
@@ -42,12 +45,18 @@ export function serveParent<Message extends { readonly type: string }, Served ex
       if (message.type === 'close') void ready.close().finally(() => process.exit(0))
       else heard(ready, message as Exclude<Message, SetUp | { readonly type: 'close' }>)
     }, fail)
-  })
-  process.on('disconnect', () => parent.gone())
+  }
+  listen = () => {
+    if (process.listenerCount('message') > 0) return
+    process.on('message', hear)
+    process.on('disconnect', () => parent.gone())
+  }
+  listen()
 }
 
 /** Sends a message to the parent, while it is there. */
 export function tell(message: object): void {
+  listen()
   if (process.connected) process.send?.(message)
 }
 

@@ -97,6 +97,16 @@ add(
   (f) => f('/a/b'),
   ['b', 'function', 'function'],
 )
+add(
+  'an import of JSON while running',
+  // Resolved where it runs, and so by no compiler.
+  [
+    async (file: string) =>
+      ((await import(file, { with: { type: 'json' } })) as { default: { name: string } }).default.name,
+  ],
+  (f) => f('acorn/package.json'),
+  'acorn',
+)
 add('an npm package', [(code: string) => acorn.parse(code, { ecmaVersion: 2022 }).type], (f) => f('1 + 1'), 'Program')
 add('a CommonJS package', [() => new Command('x').name()], (f) => f(), 'x')
 add(
