@@ -47,7 +47,7 @@ const missing = { code: 'MODEL_RUNTIME', hint: expect.stringContaining('npm inst
 // Workers start and tasks are passed on between them: that takes its time on a busy machine.
 it('says what to type where no worker has it, and finds the worker that has it', { timeout: 180_000 }, async () => {
   await startWorker('off')
-  expect(await found()).toMatch(/1 executors; models run on 0 of them/)
+  expect(await found()).toMatch(/1 executor; models run on none of them/)
   await expect(mill.models.run('m', { x: input })).rejects.toMatchObject(missing)
   const pipeline = mill.from([1, 2, 3, 4, 5, 6], { partitions: 6 }).predict('m', { input: (n) => [n, n] })
   await expect(pipeline.run()).rejects.toMatchObject(missing)
