@@ -18,7 +18,7 @@ export function execCommand(cli: Cli): Command {
   const command = new Command('exec')
     .summary('run a script on a worker')
     .description(
-      "Runs a script on a worker that allows it (`gearmill worker --allow-scripts`), or on any with the same GEARMILL_SECRET. The script sees the readers by their names, such as keys('user:*').count(), and `mill`. Its last value is printed: a list as a line of JSON for each item.",
+      "Runs a script on a worker that allows it (`gearmill worker --allow-scripts`), or on any with the same GEARMILL_SECRET. The script sees the readers by their names, such as keys('user:*').count(), and `mill`. Its last value is printed: a list as a line of JSON for each item. Who interrupts it leaves the script running: `gearmill ls` shows it, `gearmill abort` ends it.",
     )
     .argument('[script]', 'the text; - reads it from stdin')
     .option('--file <path>', 'read the script from a file')

@@ -57,10 +57,11 @@ export async function runCli(args: readonly string[], cli: Cli): Promise<number>
     await program.parseAsync(args, { from: 'user' })
     return cli.exitCode
   } catch (error) {
-    if (error instanceof CommanderError && error.code === 'commander.help') return helpInPlace(program, args, cli)
+    const isLost = error instanceof CommanderError && error.code === 'commander.help' && error.exitCode !== 0
+    if (isLost) return helpInPlace(program, args, cli)
     const code = exitCodeOf(error, cli)
     const silent = isInterruption(error, cli) || (error instanceof CommanderError && code === 0)
-    const command = program.commands.find((each) => args.includes(each.name()))?.name()
+    const command = args.find((arg) => program.commands.some((each) => each.name() === arg))
     if (!silent) printError(error, cli, { json: wantsJson(program, args), ...(command !== undefined && { command }) })
     return code
   }

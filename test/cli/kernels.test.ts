@@ -31,6 +31,7 @@ it('refuses flags of another action', async () => {
   for (const [flag, owner] of [['--timeout', 'push'] as const, ['--memory', 'push'] as const]) {
     const { code, stderr } = await kernels('run', 'say', flag, '5')
     expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining(`${flag} belongs to ${owner}`) })
+    expect(stderr).toContain('See: gearmill help kernels\n')
   }
   expect(await kernels('push', folder, '--id', 'x')).toMatchObject({ code: 2 })
 })

@@ -31,7 +31,10 @@ describe('gearmill', () => {
   it('takes the short flags that people try', async () => {
     expect(await gearmill(['-h'])).toEqual(await gearmill(['--help']))
     expect(await gearmill(['-V'])).toEqual(await gearmill(['--version']))
-    expect((await gearmill(['ls', '-h'])).stdout).toContain('Usage: gearmill ls')
+    const help = await gearmill(['ls', '-h'])
+    expect(help).toMatchObject({ code: 0, stderr: '', stdout: expect.stringContaining('Usage: gearmill ls') })
+    expect(await gearmill(['help', 'ls'])).toEqual(help)
+    expect(await gearmill(['help'])).toEqual(await gearmill(['-h']))
   })
 
   it('prints its help where flags stand without a command, and says that there is no such command to help with', async () => {
