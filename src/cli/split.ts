@@ -74,7 +74,8 @@ async function splitFile(cli: Cli, file: string, flags: SplitFlags): Promise<Par
 
 async function openSource(path: string): Promise<FileHandle> {
   try {
-    if ((await stat(path)).isDirectory()) throw new PlanError('PLAN_FILE', `${path} is a directory`)
+    if ((await stat(path)).isDirectory())
+      throw new PlanError('PLAN_FILE', `${path} is a directory`, { hint: 'Name one file in it.' })
     return await open(path)
   } catch (error) {
     throw readable(error, path)

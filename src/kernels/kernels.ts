@@ -283,7 +283,8 @@ async function reading<T>(path: string, what: Promise<T>): Promise<T> {
   try {
     return await what
   } catch (cause) {
-    throw new PlanError('PLAN_FILE', `cannot read ${path}: ${String(cause)}`, { cause })
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw new PlanError('PLAN_FILE', `cannot read ${path}: ${why}`, { cause })
   }
 }
 

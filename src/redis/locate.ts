@@ -37,7 +37,9 @@ export async function locatePrimary(url: ConnectionUrl, settings: ClientSettings
         connection.destroy()
       }
     } catch (error) {
-      failure = error
+      const isServer = error instanceof Error && /unknown command .?SENTINEL/i.test(error.message)
+      const why = `${addressLabel(sentinel)} is no Sentinel: redis:// connects to servers themselves`
+      failure = isServer ? new ConnectError('CONNECT_URL', why) : error
     }
   }
   throw toConnectError(failure, url.addresses.map(addressLabel).join(', '))

@@ -36,6 +36,13 @@ it('refuses flags of another action', async () => {
   expect(await kernels('push', folder, '--id', 'x')).toMatchObject({ code: 2 })
 })
 
+it('says which folder cannot be read, and why', async () => {
+  const path = join(folder, 'none')
+  const { code, stderr } = await kernels('push', path)
+  expect(code).toBe(1)
+  expect(stderr).toContain(`error PLAN_FILE: cannot read ${path}: ENOENT`)
+})
+
 it('stores a folder, shows it, and runs chains without a worker', async () => {
   expect(await kernels('ls')).toMatchObject({ code: 0, stderr: 'no kernels\n' })
   expect(await kernels('push', folder, '--timeout', '60000')).toMatchObject({ code: 0, stderr: 'stored say, twice\n' })

@@ -49,3 +49,12 @@ test('the primary that the Sentinels name is found, and followed through a failo
   await expect(connectDeployment(`redis+sentinel://${hosts}/other`)).rejects.toMatchObject({ code: 'CONNECT_URL' })
   await expect(connectDeployment(`redis://127.0.0.1:${sentinel.port}`)).rejects.toMatchObject({ code: 'CONNECT_URL' })
 })
+
+test('a server that is asked as a Sentinel is told to be none', async () => {
+  await using server = await startServer()
+  const password = server.password === undefined ? '' : `?sentinelPassword=${server.password}`
+  await expect(connectDeployment(`redis+sentinel://127.0.0.1:${server.port}/main${password}`)).rejects.toMatchObject({
+    code: 'CONNECT_URL',
+    message: expect.stringContaining('is no Sentinel'),
+  })
+})
