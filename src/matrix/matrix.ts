@@ -13,6 +13,7 @@ import {
   refuse,
 } from './checks.ts'
 import type { CellOperation } from './cells.ts'
+import { bandsOf, blockOf, cellOf, countsOf, dataOf } from './contents.ts'
 import type { Evaluator } from './evaluator.ts'
 import { explain, type MatrixPlan } from './explain.ts'
 import type { Band, FloatType, Floats } from './files/band.ts'
@@ -31,9 +32,8 @@ import {
   type Reduction,
   type UserFunction,
 } from './node.ts'
-import { largestEigenvalue } from './spectral.ts'
+import { distancesOf, normOf, normalized } from './norms.ts'
 import type { Block } from './stored.ts'
-import { readAll, readBands, viewOfStored } from './transfer.ts'
 import { Turns } from './turns.ts'
 import type { EvaluationOptions } from './work.ts'
 
@@ -363,29 +363,13 @@ export class Matrix implements AsyncDisposable {
    * (largest singular value; the smaller side of the matrix must fit into this process' memory twice).
    */
   async norm(order: NormOrder = 'fro'): Promise<number> {
-    const of = this.#open()
-    checkOneOf('norm', 'order', order, norms)
-    if (of.rows === 0 || of.cols === 0) return 0
-    if (order === 1) return this.abs().sum({ axis: 0 }).max()
-    if (order === Infinity || order === 'inf') return this.abs().sum({ axis: 1 }).max()
-    if (order === 'fro' || of.rows === 1 || of.cols === 1) return Math.sqrt(await this.pow(2).sum())
-    // Squares of very large and very small numbers are none; so all are made of one size first.
-    const scale = await this.abs().max()
-    if (scale === 0 || !Number.isFinite(scale)) return scale === 0 ? 0 : NaN
-    const scaled = this.div(scale)
-    await using gram = of.rows <= of.cols ? scaled.matmul(scaled.T) : scaled.T.matmul(scaled)
-    return scale * Math.sqrt(largestEigenvalue(gram.rows, await gram.data()))
+    this.#open()
+    return normOf(this, checkOneOf('norm', 'order', order, norms))
   }
 
   /** Divided by its norm: 'fro', 1 or Infinity. */
   normalize(order: NormOrder = 'fro'): Matrix {
-    checkOneOf('normalize', 'order', order, [1, Infinity, 'inf', 'fro'] as const)
-    if (order === 'fro') return this.div(this.pow(2).sum({ axis: 'all' }).sqrt())
-    return this.div(
-      this.abs()
-        .sum({ axis: order === 1 ? 0 : 1 })
-        .max({ axis: 'all' }),
-    )
+    return normalized(this, checkOneOf('normalize', 'order', order, [1, Infinity, 'inf', 'fro'] as const))
   }
 
   /**
@@ -399,21 +383,12 @@ export class Matrix implements AsyncDisposable {
       const shapes = `${shapeText(this.#node)} and ${shapeText(right)}`
       throw new MatrixError('MATRIX_SHAPE', `distances: ${shapes} have rows of different lengths`)
     }
-    const squares = this.pow(2)
-      .sum({ axis: 1 })
-      .add(centers.pow(2).sum({ axis: 1 }).T)
-    return squares.sub(this.matmul(centers.T).mul(2)).most(0).sqrt()
+    return distancesOf(this, centers)
   }
 
   /** How often each value is in each column. */
   async counts(): Promise<Map<number, number>[]> {
-    const found = await this.#evaluator.count(this.#open())
-    const columns = Array.from({ length: this.cols }, () => new Map<number, number>())
-    for (const { col, values, counts } of found) {
-      const column = columns[col] as Map<number, number>
-      values.forEach((value, k) => column.set(value, (column.get(value) ?? 0) + (counts[k] as number)))
-    }
-    return columns
+    return countsOf(this.#evaluator, this.#open())
   }
 
   /** The share of each value in each column: its count by the number of rows. */
@@ -443,12 +418,7 @@ export class Matrix implements AsyncDisposable {
   async get(row: number, col: number): Promise<number> {
     const of = this.#open()
     const [r, c] = [placeOf('get', 'row', row, of.rows), placeOf('get', 'column', col, of.cols)]
-    return this.#evaluator.holding(of, async () => {
-      const { stored, map } = viewOfStored(of) ?? { stored: await this.#evaluator.evaluate(of), map: undefined }
-      if (map === undefined) return this.#evaluator.blocks.readCell(stored, r, c)
-      const place = [map.rr * r + map.rc * c + map.r0, map.cr * r + map.cc * c + map.c0] as const
-      return this.#evaluator.blocks.readCell(stored, ...place)
-    })
+    return cellOf(this.#evaluator, of, r, c)
   }
 
   /**
@@ -469,13 +439,7 @@ export class Matrix implements AsyncDisposable {
 
   /** All elements, row by row, in one array. */
   async data(): Promise<Floats> {
-    const of = this.#open()
-    return this.#evaluator.holding(of, async () => {
-      if (viewOfStored(of) === undefined) await this.#evaluator.evaluate(of)
-      const view = viewOfStored(of)
-      if (view === undefined) throw new MatrixError('MATRIX_CLOSED', `the matrix (${shapeText(of)}) was closed`)
-      return readAll(this.#evaluator.blocks, view)
-    })
+    return dataOf(this.#evaluator, this.#open())
   }
 
   /** All elements, as an array of rows. */
@@ -490,20 +454,12 @@ export class Matrix implements AsyncDisposable {
     const of = this.#open()
     const [down, across] = this.blocks
     const place = [placeOf('block', 'row of blocks', i, down), placeOf('block', 'column of blocks', j, across)] as const
-    return this.#evaluator.holding(of, async () =>
-      this.#evaluator.blocks.read(await this.#evaluator.evaluate(of), ...place),
-    )
+    return blockOf(this.#evaluator, of, ...place)
   }
 
   /** The rows in bands of one block's height, one in memory at a time. */
   async *bands(): AsyncGenerator<Band> {
-    const of = this.#open()
-    const bands = readBands(this.#evaluator.blocks, await this.#evaluator.evaluate(of))
-    for (;;) {
-      const next = await this.#evaluator.holding(of, () => bands.next())
-      if (next.done === true) return
-      yield next.value
-    }
+    yield* bandsOf(this.#evaluator, this.#open())
   }
 
   /** Writes an .npy, .csv, .tsv or .mtx file, block by block. Throws `MATRIX_FILE`. */
