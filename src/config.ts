@@ -156,7 +156,7 @@ export function loadConfig(
   from: { readonly env?: NodeJS.ProcessEnv; readonly cwd?: string } = {},
 ): LoadedConfig {
   const env = from.env ?? process.env
-  const cwd = from.cwd ?? process.cwd()
+  const cwd = from.cwd ?? workingFolder()
   const { secret, ...own } = options
   const sources = [fromOptions(own, cwd), fromEnvironment(env, cwd), fromFile(env, cwd)]
   const origins: Record<string, string> = {}
@@ -240,6 +240,17 @@ function fromFile(env: NodeJS.ProcessEnv, cwd: string): Source | undefined {
       ? Object.fromEntries(Object.entries(content).filter(([name]) => name !== '$schema'))
       : content
   return { settings: checked(settings, path), base: dirname(path), nameOf: () => path }
+}
+
+function workingFolder(): string {
+  try {
+    return process.cwd()
+  } catch (cause) {
+    throw new ConfigError('CONFIG_FILE', 'the working directory of this process was removed', {
+      cause,
+      hint: 'Start the process in a directory that is there.',
+    })
+  }
 }
 
 function readNamed(path: string): { path: string; source: string } {

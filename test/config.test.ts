@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { loadConfig, schema, variables, type ConfigOptions } from '../src/config.ts'
 import { ConfigError } from '../src/errors.ts'
 
@@ -175,6 +175,14 @@ describe('mistakes', () => {
     }
     await write('\ufeff{ "executors": 3 }')
     expect(load().config.executors).toBe(3)
+  })
+
+  it('refuses to look from a folder that is gone', () => {
+    const gone = vi.spyOn(process, 'cwd').mockImplementation(() => {
+      throw new Error('ENOENT: uv_cwd')
+    })
+    onTestFinished(() => gone.mockRestore())
+    expect(refusal(() => loadConfig())).toMatchObject({ code: 'CONFIG_FILE' })
   })
 
   it('refuses a file that is not JSON, or not a file', async () => {

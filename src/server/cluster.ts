@@ -8,6 +8,7 @@ import { findServer } from './binary.ts'
 import { freePorts, isFree } from './ports.ts'
 import {
   prepareDirectory,
+  refuseData,
   removeTemporary,
   launchServer,
   temporaryDirectory,
@@ -63,6 +64,9 @@ export async function startCluster(options: ClusterOptions): Promise<PrivateClus
   }
   const binary = options.binary ?? (await findServer())
   const kept = options.dir !== undefined
+  if (options.dir !== undefined) {
+    await refuseData(options.dir, ['server.json', 'dump.rdb', 'appendonlydir'], 'a single server')
+  }
   const dir = options.dir !== undefined ? await prepareDirectory(options.dir) : await temporaryDirectory()
   try {
     for (let attempt = 1; ; attempt++) {

@@ -1,6 +1,6 @@
 // One private server: a redis-server or valkey-server process of our own, on a free loopback port or a unix socket.
 import { spawn, type ChildProcess } from 'node:child_process'
-import { mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -70,8 +70,19 @@ const handOverTimeoutMs = 3000
  *
  * Throws `SERVER_NOT_FOUND` where there is no binary, and `SERVER_START` with the last lines of the server's log.
  */
-export function startServer(options: ServerOptions = {}): Promise<PrivateServer> {
+export async function startServer(options: ServerOptions = {}): Promise<PrivateServer> {
+  if (options.dir !== undefined) await refuseData(options.dir, ['cluster.json'], 'a cluster')
   return launchServer(options, options.dir !== undefined)
+}
+
+/** Throws `SERVER_START` where a directory holds one of these files: the server would not see the data beside them. */
+export async function refuseData(dir: string, files: readonly string[], of: string): Promise<void> {
+  const path = resolve(dir)
+  const names = await readdir(path).catch((): string[] => [])
+  if (!files.some((file) => names.includes(file))) return
+  throw new ServerError('SERVER_START', `${path} holds the data of ${of}`, {
+    hint: 'Ask for as many shards as before, or choose another directory.',
+  })
 }
 
 /** As startServer(); `kept` says whether the data in `dir` matter: a server with kept data is ended gently. */
@@ -100,7 +111,11 @@ export async function launchServer(options: ServerOptions, kept: boolean): Promi
 }
 
 export async function temporaryDirectory(): Promise<string> {
-  const dir = await mkdtemp(join(tmpdir(), 'gearmill-'))
+  const dir = await mkdtemp(join(tmpdir(), 'gearmill-')).catch((cause: unknown) => {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    const hint = 'TMPDIR names another folder for temporary data.'
+    throw new ServerError('SERVER_START', `no temporary directory can be made: ${why}`, { cause, hint })
+  })
   watchDirectory(dir)
   return dir
 }

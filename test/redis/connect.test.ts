@@ -3,7 +3,7 @@ import { connectDeployment } from '../../src/redis/connect.ts'
 import type { Deployment } from '../../src/redis/deployment.ts'
 import { slotTag } from '../../src/redis/slots.ts'
 import { startServer } from '../../src/server/standalone.ts'
-import { describeTopologies, flush, raw, until } from '../fixtures/servers.ts'
+import { cluster, describeTopologies, flush, raw, until } from '../fixtures/servers.ts'
 
 describeTopologies('a deployment', (topology) => {
   let deployment: Deployment
@@ -203,6 +203,14 @@ describe('connecting', () => {
     await deployment.command('k', ['SET', 'k', 'v'])
     expect(String(await raw(server, 'INFO', 'keyspace'))).toContain('db3:keys=1')
     expect(deployment.topology.shards).toMatchObject([{ host: server.socket, port: 0 }])
+  })
+
+  test('a numbered database of a cluster: CONNECT_URL', async () => {
+    const { url } = await cluster()
+    await expect(connectDeployment(`${url}/1`)).rejects.toMatchObject({
+      code: 'CONNECT_URL',
+      message: expect.stringContaining('no numbered databases'),
+    })
   })
 
   test('an aborted connect leaves no connection', async () => {

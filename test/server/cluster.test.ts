@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import assert from 'node:assert/strict'
 import { expect, onTestFinished, test } from 'vitest'
 import { startCluster, type PrivateCluster } from '../../src/server/cluster.ts'
+import { startServer } from '../../src/server/standalone.ts'
 import { raw } from '../fixtures/servers.ts'
 
 async function nodeIds(cluster: PrivateCluster) {
@@ -61,6 +62,7 @@ test('a kept directory brings back the node ids, the slots and the data, on othe
   expect(node && (await raw(node, 'GET', 'key'))).toBe('value')
 
   await expect(startCluster({ shards: 2, dir })).rejects.toThrow('holds a cluster of 3 shards')
+  await expect(startServer({ dir })).rejects.toThrow('holds the data of a cluster')
 })
 
 test('refuses numbers that make no cluster', async () => {

@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs'
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { startCluster } from '../../src/server/cluster.ts'
 import { startServer } from '../../src/server/standalone.ts'
 import { raw, until } from '../fixtures/servers.ts'
 
@@ -91,6 +92,20 @@ describe('startServer', () => {
 
   test('a directory that cannot be made is an error', async () => {
     await expect(startServer({ dir: '/dev/null/data' })).rejects.toMatchObject({ code: 'SERVER_START' })
+    vi.stubEnv('TMPDIR', '/dev/null')
+    onTestFinished(() => void vi.unstubAllEnvs())
+    await expect(startServer()).rejects.toMatchObject({ code: 'SERVER_START', hint: expect.stringContaining('TMPDIR') })
+  })
+
+  test('data of another kind of deployment are not left unseen', async () => {
+    const dir = await keptDirectory()
+    await writeFile(join(dir, 'cluster.json'), '{}')
+    await expect(startServer({ dir })).rejects.toMatchObject({ code: 'SERVER_START' })
+    await rm(join(dir, 'cluster.json'))
+    await (await startServer({ dir, persistence: 'rdb' })).stop()
+    const refusal = { code: 'SERVER_START', message: `${dir} holds the data of a single server` }
+    await expect(startCluster({ dir, shards: 2 })).rejects.toMatchObject(refusal)
+    await (await startServer({ dir, persistence: 'rdb' })).stop()
   })
 
   test('two servers on one directory are refused', async () => {
