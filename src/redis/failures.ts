@@ -99,7 +99,7 @@ export function toRefusal(error: unknown, where: string): ConnectError {
         hint: 'The number after the last / of the URL must be below the `databases` of the server, 16 if not configured.',
       })
     }
-    if (/^ERR SELECT is not allowed in cluster mode/.test(error.message)) {
+    if (error.message.startsWith('ERR SELECT is not allowed in cluster mode')) {
       return new ConnectError('CONNECT_URL', `${where} is a node of a cluster, which has no numbered databases`, {
         cause: error,
         hint: 'Leave out the number after the last / of the URL.',
