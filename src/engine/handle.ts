@@ -167,7 +167,11 @@ export class Handle implements ExecutionHandle {
     let before = ''
     for (;;) {
       const sign = this.#host.nextSign(this.id)
-      const status = await this.status()
+      const status = await this.status().catch((error: unknown) => {
+        this.#throwIfClosed(error)
+        throw error
+      })
+      this.#throwIfClosed()
       const now = JSON.stringify(status)
       if (now !== before) yield status
       before = now

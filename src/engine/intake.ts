@@ -35,6 +35,9 @@ export interface IntakeOptions {
   readonly trouble: (what: string, error: unknown) => void
 }
 
+/** Timers that are to wait for longer do not wait at all. */
+const longestTimerMs = 2 ** 31 - 1
+
 export class Intake {
   readonly #options: IntakeOptions
   readonly #stop = new AbortController()
@@ -70,10 +73,13 @@ export class Intake {
     if (this.#stop.signal.aborted || (this.#dueTimer && this.#dueAt <= at)) return
     clearTimeout(this.#dueTimer)
     this.#dueAt = at
-    this.#dueTimer = setTimeout(() => {
-      this.#dueTimer = undefined
-      void this.#due()
-    }, ms)
+    this.#dueTimer = setTimeout(
+      () => {
+        this.#dueTimer = undefined
+        void this.#due()
+      },
+      Math.min(ms, longestTimerMs),
+    )
   }
 
   async #read(): Promise<void> {

@@ -129,6 +129,22 @@ it('does not say that what was aborted is tried again', async () => {
   expect(said.filter((line) => line.includes('aborted') || line.includes('again'))).toEqual([])
 })
 
+it('waits for what comes in months, and ends who follows it when it is closed', async () => {
+  const warned = vi.spyOn(process, 'emitWarning')
+  const mill = await opened(connect({ url: (await standalone()).url, executors: 1 }))
+  const execution = await mill.submitWith({ delayMs: 2 ** 32 }, () => 1)
+  // Served by the same reader of events, after the delay was heard of.
+  expect(await (await mill.submitWith({ delayMs: 1 }, () => 2)).result()).toBe(2)
+  expect((await execution.status()).state).toBe('waiting')
+  const progress = execution.progress()[Symbol.asyncIterator]()
+  expect(await progress.next()).toMatchObject({ value: { state: 'waiting' } })
+  const following = expect(progress.next()).rejects.toMatchObject({ code: 'CONNECT_CLOSED' })
+  await mill.close()
+  await following
+  expect(warned.mock.calls.filter(([text]) => String(text).includes('32-bit'))).toEqual([])
+  warned.mockRestore()
+})
+
 it('is closed by its signal', async () => {
   const controller = new AbortController()
   const mill = await opened(local({ executors: 1, signal: controller.signal }))
