@@ -4,6 +4,7 @@
 import { types } from 'node:util'
 import { Deserializer, Serializer } from 'node:v8'
 import { GearmillError, PlanError } from '../errors.ts'
+import { holdsOpaque } from './opaque.ts'
 
 type ViewClass = new (buffer: ArrayBuffer, byteOffset: number, length: number) => ArrayBufferView
 
@@ -93,85 +94,13 @@ export function deserializeRecords(bytes: Uint8Array): unknown[] {
 }
 
 function serialize(value: unknown): Uint8Array {
-  if (Array.isArray(value)) for (const record of value as unknown[]) refuseOpaque(record)
-  else refuseOpaque(value)
+  // Record by record, which are small: what is met in many objects has to be kept in mind.
+  const records: readonly unknown[] = Array.isArray(value) ? value : [value]
+  if (records.some(holdsOpaque)) throw new Refusal('no structured data')
   const writer = new CloneSerializer()
   writer.writeHeader()
   writer.writeValue(value)
   return writer.releaseBuffer()
-}
-
-/** Classes of the platform that keep what they hold where V8's serializer does not see it: it would make {} of them. */
-const opaqueNames = new Set(
-  (
-    'URL URLSearchParams Headers Request Response FormData AbortController AbortSignal TextDecoder TextEncoder Event EventTarget ' +
-    'ReadableStream WritableStream TransformStream'
-  ).split(' '),
-)
-
-type Kind = 'plain' | 'map' | 'set' | 'leaf' | 'opaque'
-
-const kinds = new WeakMap<object, Kind>()
-
-function kindBy(prototype: object): Kind {
-  let kind = kinds.get(prototype)
-  if (kind === undefined) kinds.set(prototype, (kind = kindOf(prototype)))
-  return kind
-}
-
-function kindOf(prototype: object): Kind {
-  for (let of: object | null = prototype; of !== null; of = Reflect.getPrototypeOf(of)) {
-    if (of === Map.prototype) return 'map'
-    if (of === Set.prototype) return 'set'
-    if (of === Date.prototype || of === ArrayBuffer.prototype || of === DataView.prototype) return 'leaf'
-    if (of === Uint8Array.prototype || Reflect.has(of, 'BYTES_PER_ELEMENT')) return 'leaf'
-    const maker = Object.getOwnPropertyDescriptor(of, 'constructor')?.value as unknown
-    if (typeof maker !== 'function' || !opaqueNames.has(maker.name)) continue
-    if (Reflect.get(globalThis, maker.name) === maker) return 'opaque'
-  }
-  return 'plain'
-}
-
-/** So many objects of a record are looked at before it is kept in mind which were: most records are smaller, and no circles. */
-const fewObjects = 1000
-/** Longer arrays may be mostly holes. */
-const longArray = 1_000_000
-
-/** Not by recursion: what is too deep for V8 is for V8 to say. */
-function refuseOpaque(record: unknown): void {
-  if (typeof record !== 'object' || record === null) return
-  const left: object[] = [record]
-  let met: Set<object> | undefined
-  for (let count = 1; left.length > 0; count++) {
-    const value = left.pop() as object
-    if (count > fewObjects) {
-      met ??= new Set()
-      if (met.has(value)) continue
-      met.add(value)
-    }
-    const prototype: unknown = Object.getPrototypeOf(value)
-    const kind = prototype === Object.prototype || prototype === null ? 'plain' : kindBy(prototype as object)
-    if (kind === 'opaque') throw new Refusal('no structured data')
-    if (kind === 'leaf') continue
-    if (kind === 'map' && types.isMap(value)) {
-      for (const [key, inner] of value) {
-        if (typeof key === 'object' && key !== null) left.push(key)
-        if (typeof inner === 'object' && inner !== null) left.push(inner)
-      }
-    } else if (kind === 'set' && types.isSet(value)) {
-      for (const inner of value) if (typeof inner === 'object' && inner !== null) left.push(inner)
-    } else if (Array.isArray(value) && value.length <= longArray) {
-      for (let i = 0; i < value.length; i++) {
-        const inner: unknown = value[i]
-        if (typeof inner === 'object' && inner !== null) left.push(inner)
-      }
-    } else {
-      for (const name in value) {
-        const inner = (value as Record<string, unknown>)[name]
-        if (typeof inner === 'object' && inner !== null) left.push(inner)
-      }
-    }
-  }
 }
 
 // V8's own error, for a stack that is used up; a getter's RangeError says something else.

@@ -4,7 +4,8 @@ import type { DeadLetter, Trigger, TriggerStatus } from '../pipeline/trigger.ts'
 import type { Reply } from '../redis/deployment.ts'
 import { itemsOf, numberOf, pairsOf, textMapOf, textOf } from '../redis/replies.ts'
 import { packPlain, unpackPlain, type KeptEvent } from './host/event-batch.ts'
-import { eventNameOf, homeKeys, type HomeKeys, type TriggerClient } from './keys.ts'
+import { homesOf } from './homes.ts'
+import { eventNameOf, type HomeKeys, type TriggerClient } from './keys.ts'
 import { removeTrigger, unknownTrigger, untilReleased } from './removal.ts'
 import type { KeptKeyEvent } from './sources/keys.ts'
 import { statusOf } from './status.ts'
@@ -31,20 +32,13 @@ export class RegisteredTrigger implements Trigger {
 
   async status(): Promise<TriggerStatus> {
     const fields = await this.#fields()
-    return statusOf(this.name, fields, this.#client, await this.#homes())
+    return statusOf(this.name, fields, this.#client, await homesOf(this.name, this.#client))
   }
 
   async #fields(): Promise<ReadonlyMap<string, string>> {
     const fields = textMapOf(await this.#client.deployment.command(this.#key, ['HGETALL', this.#key]))
     if (!fields.has('rev') || fields.get('state') === 'removed') throw unknownTrigger(this.name)
     return fields
-  }
-
-  async #homes(): Promise<HomeKeys[]> {
-    const { deployment, namespace, keys } = this.#client
-    const homes = keys.homes(this.name)
-    const tags = itemsOf(await deployment.command(homes, ['SMEMBERS', homes])).map(textOf)
-    return tags.map((tag) => homeKeys(namespace, this.name, tag))
   }
 
   async pause(): Promise<void> {
@@ -77,7 +71,7 @@ export class RegisteredTrigger implements Trigger {
 
   async *#letters(): AsyncGenerator<StoredLetter> {
     const { deployment } = this.#client
-    for (const home of await this.#homes()) {
+    for (const home of await homesOf(this.name, this.#client)) {
       const seen = new Set<string>()
       let cursor = '0'
       do {

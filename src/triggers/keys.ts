@@ -29,6 +29,11 @@ export interface TriggerKeys {
 /** What the seats of taps are called; no trigger can be called so. */
 export const tapName = '@tap'
 
+/** Whether a seat is of a trigger: seats are called after their number and the trigger. */
+export function isSeatOf(seat: string, name: string): boolean {
+  return seat.slice(seat.indexOf('.') + 1) === name
+}
+
 /** A trigger's name within keys: what belongs to `a` is told from a trigger called `a:in`. */
 export function nameInKeys(name: string): string {
   return name.replaceAll(':', '::')

@@ -3,7 +3,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { TriggerError } from '../errors.ts'
 import { itemsOf, numberOf, streamEntryOf, textMapOf, textOf } from '../redis/replies.ts'
-import { answerMs, groupOf, homeKeys, replyKey, streamsIn, type TriggerClient } from './keys.ts'
+import { homesOf } from './homes.ts'
+import { answerMs, groupOf, isSeatOf, replyKey, streamsIn, type TriggerClient } from './keys.ts'
 
 /** How long a name is not given away after its remover was last heard of, in milliseconds. */
 const holdMs = 10_000
@@ -33,9 +34,7 @@ export async function untilReleased(
     ])
     if (!states.includes(textOf(state))) return false
     const now = numberOf(itemsOf(time)[0]) * 1000
-    const held = [...textMapOf(seats)].some(
-      ([id, holder]) => id.slice(id.indexOf('.') + 1) === name && Number(holder.split(' ')[2]) > now,
-    )
+    const held = [...textMapOf(seats)].some(([id, holder]) => isSeatOf(id, name) && Number(holder.split(' ')[2]) > now)
     if (!held) return true
     await each?.()
     await delay(lookMs)
@@ -53,10 +52,9 @@ export async function removeTrigger(name: string, client: TriggerClient): Promis
   if (!(await untilReleased(name, client, ['removed'], hold))) return
   if (fields.get('kind') === 'command') await answerAll(name, client)
   const group = groupOf(namespace, name)
-  for (const tag of itemsOf(await deployment.command(keys.homes(name), ['SMEMBERS', keys.homes(name)])).map(textOf)) {
+  for (const home of await homesOf(name, client)) {
     // Somebody has the name by now.
     if (!(await hold())) return
-    const home = homeKeys(namespace, name, tag)
     const streams = streamsIn(itemsOf(await deployment.command(home.fences, ['HKEYS', home.fences])).map(textOf))
     await Promise.all(streams.map((stream) => deployment.call('trigger_leave', [stream], [group])))
     const all = [home.fences, home.counters, home.retries, home.due, home.letters, home.outboxes]
@@ -66,7 +64,7 @@ export async function removeTrigger(name: string, client: TriggerClient): Promis
   const realm = fields.get('realmkey') ?? ''
   if (realm !== '') await deployment.call('realm_leave', [realm], [`t.${name}`])
   const seats = itemsOf(await deployment.command(keys.seats, ['HKEYS', keys.seats])).map(textOf)
-  const mine = seats.filter((id) => id.slice(id.indexOf('.') + 1) === name)
+  const mine = seats.filter((id) => isSeatOf(id, name))
   if (mine.length > 0) await deployment.command(keys.seats, ['HDEL', keys.seats, ...mine])
   await deployment.command(keys.registry, ['HDEL', keys.registry, name])
   const own = [key, keys.homes(name), keys.internal(name), keys.marks(name)]

@@ -3,7 +3,7 @@ import type { TriggerKind, TriggerState, TriggerStatus } from '../pipeline/trigg
 import type { Deployment, Reply } from '../redis/deployment.ts'
 import { itemsOf, numberOf, textMapOf, textOf } from '../redis/replies.ts'
 import { timeOf } from './host/event-batch.ts'
-import { groupOf, streamsIn, type HomeKeys, type TriggerClient } from './keys.ts'
+import { groupOf, isSeatOf, streamsIn, type HomeKeys, type TriggerClient } from './keys.ts'
 import { toldError } from './told.ts'
 
 /** Nothing comes after it. */
@@ -54,7 +54,7 @@ export async function statusOf(
     lastError: error === undefined ? undefined : errorOf(error),
     owner: [...textMapOf(seats)].flatMap(([id, holder]) => {
       const [worker = '', , until = '0'] = holder.split(' ')
-      return id.slice(id.indexOf('.') + 1) === name && Number(until) >= now ? [worker] : []
+      return isSeatOf(id, name) && Number(until) >= now ? [worker] : []
     }),
   }
 }
