@@ -7,6 +7,8 @@ import { moduleScript, startScript, worldScript } from './world.ts'
 /** For what Gearmill itself loads. */
 const worldLimitMs = 10_000
 
+const withoutMemory: Trap = { kind: 'memory', name: '', message: '', stack: '' }
+
 export class Cell {
   readonly #machine: Machine
   readonly #run: number
@@ -53,6 +55,8 @@ export class Cell {
     if ('text' in reply && reply.text === '') {
       const trap = machine.runJobs()
       reply = trap ? { trap } : machine.callAgain(this.#run, '')
+      // Reactions that no memory was left for are lost without a word.
+      if ('text' in reply && reply.text === '' && machine.isFull) return { trap: withoutMemory, loading: false }
     }
     if ('trap' in reply) return { trap: reply.trap, loading: false }
     return machine.isFull ? { answer: reply.text, isFull: true } : reply.text

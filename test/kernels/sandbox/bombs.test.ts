@@ -87,6 +87,16 @@ describe('bombs in the sandbox', () => {
       expect(await bench.value(kernel('f', source, { ...limits, memoryMb: 64 }), [40])).toBe(40)
   })
 
+  it('says that memory was missing, wherever among its promises it was', async () => {
+    // The room that is left when it ends is another one with each size.
+    const source =
+      'function f(pad) { const again = () => Promise.resolve().then(again); return pad.length > 0 && again() }'
+    for (let memoryMb = 16; memoryMb < 28; memoryMb++) {
+      const bomb = kernel('f', source, { timeoutMs: 60_000, memoryMb })
+      expect(await bench.failure(bomb, ['x'.repeat(37 * memoryMb)])).toMatchObject({ code: 'KERNEL_MEMORY' })
+    }
+  })
+
   it('takes limits of memory that no engine has', async () => {
     for (const memoryMb of [1, 65_536])
       expect(await bench.value(kernel('f', 'function f() { return done(1) }', { memoryMb }))).toBe(1)
