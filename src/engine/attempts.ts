@@ -5,7 +5,8 @@
 // First death: the batch is suspect, and the next attempt runs its records one by one. Deaths after that name one
 // record; when the same record was there at two of them, and at as many deaths as a task may have, it is stepped over
 // and reported, and the count starts again. A task whose deaths name no record gives up when its attempts are used up.
-// One death alone never condemns a record: whoever kills executors at random would lose data.
+// One death alone never condemns a record: whoever kills executors at random would lose data. For the same reason a task
+// whose attempts are unlimited wants more deaths at one record where it may not have been the record that killed.
 //
 // What is thrown outside of every call (a promise that nobody awaits, a timer) ends the executor too, but names itself:
 // the next attempt is traced, so that the record whose function it came from is known, and only that one is stepped over.
@@ -59,6 +60,10 @@ export const firstAttempt: AttemptState = { deaths: 0, hits: 0, skip: [], unable
 /** At most so many records of one task are stepped over; a function that kills on every record is not worth more. */
 const mostSkipped = 100
 
+/** Deaths in a row that condemn a record, and those where attempts are unlimited and something from outside may have killed. */
+const condemning = 2
+const condemningOfMany = 5
+
 export interface Verdict {
   readonly again: boolean
   readonly state: AttemptState
@@ -72,6 +77,7 @@ export const backoffMs = [100, 400, 1600, 5000] as const
 export function judgeDeath(
   before: AttemptState,
   death: Omit<Death, 'position'> & Partial<Pick<Death, 'position'>>,
+  /** 0: unlimited. */
   maxAttempts: number,
 ): Verdict {
   // A wait is over when the task ran.
@@ -96,8 +102,10 @@ export function judgeDeath(
   const single = position?.count === 1
   const hits = single && state.suspect?.count === 1 && state.suspect.index === position.index ? state.hits + 1 : 1
 
-  // A found record needs two deaths at it, and no fewer deaths than a task may have.
-  if (single && hits >= Math.min(2, limit) && deaths >= Math.min(limit, 3) && state.skip.length < mostSkipped) {
+  // A found record needs so many deaths at it, and no fewer deaths than a task may have.
+  const mayBeChance = maxAttempts === 0 && death.code === 'EXECUTION_CRASHED'
+  const sure = mayBeChance ? condemningOfMany : Math.min(condemning, limit)
+  if (single && hits >= sure && deaths >= Math.min(limit, 3) && state.skip.length < mostSkipped) {
     const skip = [...state.skip, { index: position.index, code: death.code, message: death.message }]
     const suspect = state.suspect
     return { again: true, delayMs: 0, state: { ...state, deaths: 0, hits: 0, skip, ...(suspect ? { suspect } : {}) } }

@@ -11,7 +11,8 @@ const mib = 1024 * 1024
 export interface ExecutorEvents {
   ended(task: TaskMessage, outcome: TaskOutcome): void
   /** The process is gone; `death` says why, as far as that can be known. */
-  died(task: TaskMessage | undefined, maxAttempts: number, death: Death): void
+  /** `maxAttempts` is of its task, where it had come so far as to read it. */
+  died(task: TaskMessage | undefined, maxAttempts: number | undefined, death: Death): void
   log(level: (FromExecutor & { type: 'log' })['level'], text: string): void
   /** It is about to be killed for the memory that it uses. */
   overMemory(bytes: number): void
@@ -146,7 +147,7 @@ export class ExecutorProcess {
     if (asked) return
     const message = thrown ? thrown.failure.message : `the executor ${how}`
     const why = this.#killedFor ?? { code: 'EXECUTION_CRASHED' as const, message }
-    this.#events.died(task, this.#limits?.maxAttempts ?? 3, { ...why, position, thrown })
+    this.#events.died(task, this.#limits?.maxAttempts, { ...why, position, thrown })
   }
 
   /** Ends it: in peace, or after `graceMs` by force. */

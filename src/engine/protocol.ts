@@ -15,7 +15,14 @@ export interface Modules {
   readonly known?: string
 }
 
-export const faultPoints = ['after-read', 'frozen', 'mid-apply', 'before-commit', 'after-commit'] as const
+export const faultPoints = [
+  'before-read',
+  'after-read',
+  'frozen',
+  'mid-apply',
+  'before-commit',
+  'after-commit',
+] as const
 
 /** A place at which an executor can be made to die or stop, to test what survives it. */
 export interface Fault {

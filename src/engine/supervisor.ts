@@ -273,7 +273,7 @@ export class Supervisor {
     this.#dispatch()
   }
 
-  async #executorDied(task: TaskMessage | undefined, maxAttempts: number, death: Death): Promise<void> {
+  async #executorDied(task: TaskMessage | undefined, maxAttempts: number | undefined, death: Death): Promise<void> {
     const held = task && this.#heldOf(task)
     // Killed because it did not end with its execution, as like as not.
     if (held && !held.over && this.#ended.has(held.message.execution)) await this.#drop(held)

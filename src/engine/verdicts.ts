@@ -11,6 +11,9 @@ import type { Failure } from './runner.ts'
 /** Before a task that this worker cannot run is offered to others again. */
 export const unableDelayMs = 250
 const laterDelayMs = 500
+const defaultAttempts = 3
+/** No code of the user had run: one attempt alone, where more are not allowed, is not used up by that. */
+const atLeastDefault = (most: number): number => (most === 0 ? 0 : Math.max(most, defaultAttempts))
 
 export interface HeldTask {
   readonly arrival: Arrival
@@ -39,8 +42,19 @@ export class Verdicts {
 
   /** An executor came to the end of it. */
   async ended(held: HeldTask, outcome: TaskOutcome): Promise<void> {
+    await this.#orLeave(held, () => this.#settle(held, outcome))
+  }
+
+  /** Its executor died; `maxAttempts` is unknown where that was before it had read it. */
+  async died(held: HeldTask, death: Death, maxAttempts: number | undefined): Promise<void> {
+    await this.#orLeave(held, async () =>
+      this.#judge(held, death, maxAttempts ?? atLeastDefault(await this.#maxAttempts(held))),
+    )
+  }
+
+  async #orLeave(held: HeldTask, work: () => Promise<void>): Promise<void> {
     try {
-      await this.#settle(held, outcome)
+      await work()
     } catch (error) {
       // The server is gone. The lease runs out, and whoever takes the task over begins where this attempt did.
       held.over = true
@@ -49,8 +63,7 @@ export class Verdicts {
     }
   }
 
-  /** Its executor died. */
-  async died(held: HeldTask, death: Death, maxAttempts: number): Promise<void> {
+  async #judge(held: HeldTask, death: Death, maxAttempts: number): Promise<void> {
     const { again, state, delayMs } = judgeDeath(held.attempts, death, maxAttempts)
     this.#options.logger.warn(`task ${nameOf(held)}: ${death.message}${again ? '; it is tried again' : ''}`)
     const times = state.deaths === 1 ? '' : ` (attempt ${state.deaths})`
@@ -104,7 +117,7 @@ export class Verdicts {
   }
 
   async #maxAttempts(held: HeldTask): Promise<number> {
-    return Number((await this.#field(held, 'max')) ?? 3)
+    return Number((await this.#field(held, 'max')) ?? defaultAttempts)
   }
 
   #field(held: HeldTask, name: string): Promise<Reply> {

@@ -220,6 +220,17 @@ describeTopologies('executions', (topology) => {
     expect(await resultsOf(handle)).toHaveLength(12)
   })
 
+  it.each([0, 4])(
+    'goes on after three deaths before the limits were read, %i attempts allowed',
+    async (maxAttempts) => {
+      const mill = await start({ executors: 1, fault: { at: 'before-read', times: 3 } })
+      const stages = [{ kind: 'numbers', tasks: 1, records: 2, partitions: 1 }] as const
+      const handle = await mill.submit(stages, { maxAttempts })
+      expect(await handle.ended()).toMatchObject({ state: 'done', errors: 0 })
+      expect(await resultsOf(handle)).toHaveLength(2)
+    },
+  )
+
   it('starts late where a delay is asked for', async () => {
     const mill = await start()
     const handle = await mill.submit([{ kind: 'numbers', tasks: 1, records: 1, partitions: 1 }], { delayMs: 3000 })

@@ -134,6 +134,7 @@ class Executor {
   }
 
   async #run(message: TaskMessage, signal: AbortSignal): Promise<TaskOutcome> {
+    this.#faultAt('before-read')
     const lane = this.#lane(message.lane)
     const found = await this.#programs.facts(lane, message.execution)
     if (!found || found.epoch !== message.epoch) return this.#drop(message)
