@@ -72,7 +72,7 @@ export function toRecords(batch: Batch): unknown[] {
     case 'text':
       return stringsOf(batch)
     case 'numbers':
-      return Array.from(batch.values)
+      return numbersOf(batch.values)
     case 'counts': {
       const { values } = batch
       return stringsOf(batch.keys).map((key, i) => ({ key, value: values[i] }))
@@ -82,6 +82,13 @@ export function toRecords(batch: Batch): unknown[] {
       return stringsOf(batch.keys).map((key, i) => [key, values[i]])
     }
   }
+}
+
+/** The numbers of a column; several times faster than Array.from. */
+export function numbersOf(values: Float64Array): number[] {
+  const numbers = new Array<number>(values.length)
+  for (let i = 0; i < values.length; i++) numbers[i] = values[i] as number
+  return numbers
 }
 
 /** Strings as a batch: columns, or records where UTF-8 cannot carry them (lone surrogates). */

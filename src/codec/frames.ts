@@ -1,10 +1,12 @@
 // Batches as bytes and back. The first byte of a frame says how the rest is laid out, so that a reader needs nothing but
 // the frame. Numbers are little-endian, as on every platform that Gearmill runs on.
 //
-//   text     n, lengths, bytes                    lengths are u8 where all are below 256, else u32
-//   numbers  n, width, values                     values are u8, u16, u32 or f64: the narrowest that is exact
-//   counts   n, lengths, bytes, width, values     { key, value }
-//   pairs    the same                             [key, value]
+//   text     a column of texts                    columns.ts
+//   numbers  a column of numbers
+//   counts   both                                 { key, value }
+//   pairs    both                                 [key, value]
+//   keyed    bytes of the first frame, two frames [key, record] of any keys and records
+//   table    a column for each name               objects that are alike: table.ts
 //   plain    MessagePack                          records.ts
 //   clone    V8's structured clone                clone.ts
 import { GearmillError } from '../errors.ts'
@@ -13,19 +15,39 @@ import {
   type CountBatch,
   type NumberBatch,
   type PairBatch,
-  type TextColumn,
   fromStrings,
   textColumn,
   toRecords,
 } from './batch.ts'
 import { deserializeRecords, serializeRecords } from './clone.ts'
+import { ColumnReader, assemble, numberParts, textParts } from './columns.ts'
 import { decodePlain, encodePlain } from './records.ts'
+import { decodeTable, encodeTable } from './table.ts'
 
-const tags = { text: 1, numbers: 2, counts: 3, pairs: 4, plain: 5, clone: 6 } as const
+const tags = { text: 1, numbers: 2, counts: 3, pairs: 4, plain: 5, clone: 6, table: 7, keyed: 8 } as const
+
+/** Makes a frame of records, all or none. */
+export type Encode = (records: unknown[]) => Uint8Array
 
 /** Records as a frame: packed columns where all records have one known shape, whatever structured clone carries otherwise. Throws PlanError PLAN_RECORD. */
 export function encodeRecords(records: unknown[]): Uint8Array {
   return encodeBatch(packed(records))
+}
+
+/** The same of `[key, record]` pairs: all are taken for arrays of these two, with nothing else. */
+export function encodeKeyed(pairs: unknown[]): Uint8Array {
+  const batch = packed(pairs)
+  if (batch.kind !== 'records') return encodeBatch(batch)
+  const keys = new Array<unknown>(pairs.length)
+  const records = new Array<unknown>(pairs.length)
+  for (let i = 0; i < pairs.length; i++) {
+    const pair = pairs[i] as readonly [unknown, unknown]
+    keys[i] = pair[0]
+    records[i] = pair[1]
+  }
+  const keyFrame = encodeRecords(keys)
+  const size = new Uint8Array(Uint32Array.of(keyFrame.length).buffer)
+  return assemble([[tags.keyed], size, keyFrame, encodeRecords(records)])
 }
 
 /** The records of a frame. */
@@ -43,13 +65,25 @@ export function encodeBatch(batch: Batch): Uint8Array {
     case 'counts':
     case 'pairs':
       return assemble([[tags[batch.kind]], ...textParts(batch.keys), ...numberParts(batch.values)])
-    case 'records': {
-      const plain = encodePlain(batch.records)
-      return plain === undefined
-        ? assemble([[tags.clone], serializeRecords(batch.records)])
-        : assemble([[tags.plain], plain])
-    }
+    case 'records':
+      return encodeAny(batch.records)
   }
+}
+
+function encodeAny(records: readonly unknown[]): Uint8Array {
+  // A property of all objects would be taken for the records' own.
+  if (!haveObjectsProperties()) {
+    const table = encodeTable(records)
+    if (table !== undefined) return assemble([[tags.table], ...table])
+    const plain = encodePlain(records)
+    if (plain !== undefined) return assemble([[tags.plain], plain])
+  }
+  return assemble([[tags.clone], serializeRecords(records)])
+}
+
+function haveObjectsProperties(): boolean {
+  for (const name in Object.prototype) if (name !== '') return true
+  return false
 }
 
 /** The batch of a frame. Its columns are copies where alignment asks for it, else views on the frame: do not change it. */
@@ -66,6 +100,10 @@ export function decodeBatch(frame: Uint8Array): Batch {
       const keys = reader.text()
       return { kind: frame[0] === tags.counts ? 'counts' : 'pairs', keys, values: reader.numbers() }
     }
+    case tags.keyed:
+      return { kind: 'records', records: decodeKeyed(body) }
+    case tags.table:
+      return { kind: 'records', records: decodeTable(new ColumnReader(body)) }
     case tags.plain:
       return { kind: 'records', records: decodePlain(body) }
     case tags.clone:
@@ -76,6 +114,15 @@ export function decodeBatch(frame: Uint8Array): Batch {
         `a frame starts with ${frame[0]}, which no version of this codec writes`,
       )
   }
+}
+
+function decodeKeyed(body: Uint8Array): unknown[] {
+  const size = new DataView(body.buffer, body.byteOffset).getUint32(0, true)
+  const keys = decodeRecords(body.subarray(4, 4 + size))
+  const records = decodeRecords(body.subarray(4 + size))
+  const pairs = new Array<[unknown, unknown]>(keys.length)
+  for (let i = 0; i < keys.length; i++) pairs[i] = [keys[i], records[i]]
+  return pairs
 }
 
 /** Records as columns where all of them have one of the known shapes, else as they are. */
@@ -145,108 +192,4 @@ function packedPairs(records: readonly unknown[]): PairBatch | undefined {
   }
   const keys = textColumn(texts)
   return keys === undefined ? undefined : { kind: 'pairs', keys, values }
-}
-
-type Part = Uint8Array | readonly number[]
-
-function assemble(parts: readonly Part[]): Uint8Array {
-  let size = 0
-  for (const part of parts) size += part.length
-  const frame = new Uint8Array(size)
-  let position = 0
-  for (const part of parts) {
-    frame.set(part, position)
-    position += part.length
-  }
-  return frame
-}
-
-function bytesOf(view: ArrayBufferView): Uint8Array {
-  return new Uint8Array(view.buffer, view.byteOffset, view.byteLength)
-}
-
-function textParts(column: TextColumn): Part[] {
-  const { length, offsets, bytes } = column
-  const start = offsets[0] as number
-  const end = offsets[length] as number
-  let longest = 0
-  const lengths = new Uint32Array(length)
-  for (let i = 0; i < length; i++) {
-    const size = (offsets[i + 1] as number) - (offsets[i] as number)
-    lengths[i] = size
-    if (size > longest) longest = size
-  }
-  const narrow = longest < 256
-  return [
-    bytesOf(Uint32Array.of(length, end - start)),
-    [narrow ? 1 : 4],
-    bytesOf(narrow ? new Uint8Array(lengths) : lengths),
-    bytes.subarray(start, end),
-  ]
-}
-
-const numberClasses = { 1: Uint8Array, 2: Uint16Array, 4: Uint32Array, 8: Float64Array } as const
-type Width = keyof typeof numberClasses
-
-function numberParts(values: Float64Array): Part[] {
-  const width = widthOf(values)
-  const narrow = width === 8 ? values : new numberClasses[width](values)
-  return [bytesOf(Uint32Array.of(values.length)), [width], bytesOf(narrow)]
-}
-
-function widthOf(values: Float64Array): Width {
-  let most = 0
-  for (let i = 0; i < values.length; i++) {
-    const value = values[i] as number
-    // Not a whole number below 2^32, or -0.
-    if (value >>> 0 !== value || (value === 0 && 1 / value < 0)) return 8
-    if (value > most) most = value
-  }
-  return most < 0x100 ? 1 : most < 0x10000 ? 2 : 4
-}
-
-/** Reads the columns of one frame, one after the other. */
-class ColumnReader {
-  readonly #bytes: Uint8Array
-  #position = 0
-
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes
-  }
-
-  text(): TextColumn {
-    const length = this.#u32()
-    const size = this.#u32()
-    const narrow = this.#take(1)[0] === 1
-    const lengths = narrow ? this.#take(length) : new Uint32Array(aligned(this.#take(4 * length)))
-    const offsets = new Uint32Array(length + 1)
-    let end = 0
-    for (let i = 0; i < length; i++) {
-      end += lengths[i] as number
-      offsets[i + 1] = end
-    }
-    return { bytes: this.#take(size), offsets, length }
-  }
-
-  numbers(): Float64Array {
-    const length = this.#u32()
-    const width = this.#take(1)[0] as Width
-    const values = new numberClasses[width](aligned(this.#take(width * length)))
-    return values instanceof Float64Array ? values : new Float64Array(values)
-  }
-
-  #u32(): number {
-    return new Uint32Array(aligned(this.#take(4)))[0] as number
-  }
-
-  #take(size: number): Uint8Array {
-    const start = this.#position
-    this.#position += size
-    return this.#bytes.subarray(start, this.#position)
-  }
-}
-
-// A copy: where a column starts in its frame is not a multiple of the width of its numbers.
-function aligned(bytes: Uint8Array): ArrayBuffer {
-  return new Uint8Array(bytes).buffer
 }

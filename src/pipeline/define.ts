@@ -4,6 +4,7 @@
 import { inspect } from 'node:util'
 import type { BlockWriter } from '../blocks/store.ts'
 import type { Batch } from '../codec/batch.ts'
+import type { Encode } from '../codec/frames.ts'
 import type { Command, Environment, TaskContext } from '../engine/runner.ts'
 import type { Counter } from '../native/text/counter.ts'
 import type { TokenOptions } from '../native/text/tokens.ts'
@@ -112,6 +113,8 @@ export interface Order {
   readonly compare: (left: unknown, right: unknown) => number
   /** Where that is the order of all values on a part of the record. */
   readonly keys?: { readonly of: (record: unknown) => unknown; readonly descending: boolean }
+  /** Makes frames of the records. Default: as of any. */
+  readonly encode?: Encode
   /** What `compare` needs of a record. */
   readonly bare: (record: unknown) => unknown
   /** Throws for a record that has no place in the order. */

@@ -1,4 +1,5 @@
 // groupBy, aggregateBy and batchGroupBy. The functions of a reduction may be async, so states are joined one by one.
+import { encodeKeyed } from '../../codec/frames.ts'
 import { type Collector, type ShuffleContext, type Step, defineOperation } from '../define.ts'
 import { type Budget, budgetOf } from '../shuffle/budget.ts'
 import { relieve } from '../shuffle/garbage.ts'
@@ -37,7 +38,7 @@ class FoldingCollector implements Collector {
 
   constructor(context: ShuffleContext, start: () => unknown, local: Reduce) {
     this.#context = context
-    this.#partitions = new Partitions(context)
+    this.#partitions = new Partitions(context, encodeKeyed)
     this.#table = new FoldTable(start, local, context.fail)
     this.#budget = budgetOf(context)
   }

@@ -1,5 +1,6 @@
 // sort(compare) and sortBy(f, direction): stable, ascending unless asked otherwise. Large inputs are sorted by ranges.
 import { compareValues } from '../../codec/compare.ts'
+import { encodeKeyed } from '../../codec/frames.ts'
 import { type Order, type Reporting, type Step, defineOperation } from '../define.ts'
 import { guarded } from '../shuffle/ranges.ts'
 import type { Compare } from '../shuffle/runs.ts'
@@ -34,7 +35,7 @@ export const sort = defineOperation({
   describe: ({ by }: SortOptions) => (by ? 'sort(compare)' : 'sort()'),
   order: sortOrder,
   collect: (options, functions: readonly unknown[], context) =>
-    new RecordCollector(context, { check: sortOrder(options, functions, context).check }),
+    new RecordCollector(context, sortOrder(options, functions, context)),
   merge: (options, functions, context) => sortAll(context, sortOrder(options, functions, context)),
 })
 
@@ -49,6 +50,7 @@ function keyOrder({ direction }: SortByOptions): Order {
   return {
     compare: direction === 'asc' ? compareKeys : (left, right) => compareKeys(right, left),
     keys: { of: keyOf, descending: direction === 'desc' },
+    encode: encodeKeyed,
     bare: (pair) => [keyOf(pair)],
     check: (pair) => checkOrder(keyOf(pair)),
   }
@@ -63,7 +65,7 @@ export const sortBy = defineOperation({
   describe: ({ direction }: SortByOptions) => (direction === 'asc' ? 'sortBy(f)' : `sortBy(f, 'desc')`),
   steps: (_options, [call]: readonly [Step['call']]): Step[] => [{ shape: 'key', call }],
   order: keyOrder,
-  collect: (options, _functions, context) => new RecordCollector(context, { check: keyOrder(options).check }),
+  collect: (options, _functions, context) => new RecordCollector(context, keyOrder(options)),
   async *merge(options, _functions, context) {
     for await (const batch of sortAll(context, keyOrder(options))) yield batch.map(recordOf)
   },

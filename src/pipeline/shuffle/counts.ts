@@ -112,7 +112,7 @@ export class TokenCollector implements Collector {
   #strings: string[] = []
 
   constructor(context: ShuffleContext, tokens: TokenOptions) {
-    this.#partitions = new Partitions(context, 1)
+    this.#partitions = new Partitions(context, undefined, 1)
     this.#counter = textKernel().counter({ ...tokens, keys: false })
   }
 

@@ -1,5 +1,5 @@
 // Records into the frames of a block, a frame at a time: as many records as make about 256 KiB.
-import { encodeRecords } from '../../codec/frames.ts'
+import { type Encode, encodeRecords } from '../../codec/frames.ts'
 
 /** Where frames go: an output block, a spilled run. */
 export interface FrameSink {
@@ -16,6 +16,7 @@ const mostRecords = 4096
 export class FrameWriter {
   readonly #open: () => FrameSink
   readonly #refuse: Refuse
+  readonly #frameOf: Encode
   #sink: FrameSink | undefined
   #records: unknown[] = []
   // The first frame is small: it tells how large records are.
@@ -25,9 +26,10 @@ export class FrameWriter {
   #encoded = 0
   #written = 0
 
-  constructor(open: () => FrameSink, refuse: Refuse) {
+  constructor(open: () => FrameSink, refuse: Refuse, encode: Encode = encodeRecords) {
     this.#open = open
     this.#refuse = refuse
+    this.#frameOf = encode
   }
 
   /** Bytes of the frames so far. */
@@ -76,11 +78,11 @@ export class FrameWriter {
     let good = records
     let frame: Uint8Array
     try {
-      frame = encodeRecords(good)
+      frame = this.#frameOf(good)
     } catch {
       good = records.filter((record) => {
         try {
-          encodeRecords([record])
+          this.#frameOf([record])
           return true
         } catch (error) {
           this.#refuse(record, error)
@@ -88,7 +90,7 @@ export class FrameWriter {
         }
       })
       if (good.length === 0) return undefined
-      frame = encodeRecords(good)
+      frame = this.#frameOf(good)
     }
     this.#bytes += frame.length
     this.#encoded += frame.length

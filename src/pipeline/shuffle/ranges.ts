@@ -49,7 +49,7 @@ export class SampleCollector implements Collector {
     const tasks = task.tasksOf(task.stage)
     this.#context = context
     this.#order = order
-    this.#records = new FrameWriter(() => task.output(recordsPartition), refuserOf(context))
+    this.#records = new FrameWriter(() => task.output(recordsPartition), refuserOf(context), order.encode)
     this.#most = Math.max(fewestSamples, Math.ceil((2 * samplesOfRange * ranges) / tasks))
     this.#mostBytes = mostBytes / tasks
   }
@@ -125,7 +125,7 @@ export class RangeCollector implements Collector {
   #position = 0
 
   constructor(context: ShuffleContext, order: Order, cuts: readonly Cut[]) {
-    this.#partitions = new Partitions(context)
+    this.#partitions = new Partitions(context, order.encode)
     this.#order = order
     this.#cuts = cuts
     const { keys } = order

@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto'
 import { type FileHandle, open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { decodeRecords } from '../../codec/frames.ts'
+import { type Encode, decodeRecords } from '../../codec/frames.ts'
 import { FrameWriter, type Refuse } from './frames.ts'
 
 export type Compare = (left: unknown, right: unknown) => number
@@ -18,11 +18,13 @@ const batchSize = 1024
 export class Scratch {
   readonly #folder: string
   readonly #refuse: Refuse
+  readonly #encode: Encode | undefined
   readonly #paths: string[] = []
 
-  constructor(folder: string, refuse: Refuse) {
+  constructor(folder: string, refuse: Refuse, encode?: Encode) {
     this.#folder = folder
     this.#refuse = refuse
+    this.#encode = encode
   }
 
   /** Writes batches to a new file and gives the source that reads them. */
@@ -31,7 +33,11 @@ export class Scratch {
     this.#paths.push(path)
     const file = await open(path, 'w')
     try {
-      const writer = new FrameWriter(() => ({ append: (frame) => appendFrame(file, frame) }), this.#refuse)
+      const writer = new FrameWriter(
+        () => ({ append: (frame) => appendFrame(file, frame) }),
+        this.#refuse,
+        this.#encode,
+      )
       for await (const batch of batches) {
         for (const record of batch) writer.add(record)
         await writer.drain()

@@ -9,7 +9,7 @@ import { Weight } from './weight.ts'
 
 const batchSize = 1024
 
-type SortOrder = Pick<Order, 'compare' | 'keys'>
+type SortOrder = Pick<Order, 'compare' | 'keys' | 'encode'>
 
 export class Sorter {
   readonly #context: RunContext
@@ -25,7 +25,7 @@ export class Sorter {
     this.#context = context
     this.#order = order
     this.#budget = budget
-    this.#scratch = new Scratch(context.environment.scratch, refuserOf(context))
+    this.#scratch = new Scratch(context.environment.scratch, refuserOf(context), order.encode)
   }
 
   get isEmpty(): boolean {

@@ -1,4 +1,5 @@
 // Records that go through a shuffle as they are: to the partition of a key, or all to one.
+import { type Encode, encodeKeyed } from '../../codec/frames.ts'
 import type { Collector, MergeContext, ShuffleContext } from '../define.ts'
 import { Partitions } from './table.ts'
 
@@ -7,7 +8,7 @@ export class PairCollector implements Collector {
   readonly #partitions: Partitions
 
   constructor(context: ShuffleContext) {
-    this.#partitions = new Partitions(context)
+    this.#partitions = new Partitions(context, encodeKeyed)
   }
 
   add(record: unknown): void {
@@ -28,6 +29,8 @@ interface RecordOptions {
   readonly most?: number
   /** Throws for a record that is none. */
   readonly check?: (record: unknown) => void
+  /** Default: as of any records. */
+  readonly encode?: Encode
 }
 
 /** Sends records to partition 0. */
@@ -37,8 +40,8 @@ export class RecordCollector implements Collector {
   readonly #check: ((record: unknown) => void) | undefined
   #count = 0
 
-  constructor(context: ShuffleContext, { most = Infinity, check }: RecordOptions = {}) {
-    this.#partitions = new Partitions(context, 1)
+  constructor(context: ShuffleContext, { most = Infinity, check, encode }: RecordOptions = {}) {
+    this.#partitions = new Partitions(context, encode, 1)
     this.#most = most
     this.#check = check
   }

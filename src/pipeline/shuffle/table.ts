@@ -2,6 +2,7 @@
 // memory budget. Over it the map side writes its table as it is and starts another (the reduce side combines again); the
 // reduce side writes runs sorted by key and merges them at the end.
 import { compareValues } from '../../codec/compare.ts'
+import { type Encode, encodeKeyed } from '../../codec/frames.ts'
 import { type Identity, hashKey, keyOf } from '../../codec/keys.ts'
 import { partitionOf } from '../../codec/hash.ts'
 import type { Collector, MergeContext, Order, RunContext, ShuffleContext } from '../define.ts'
@@ -100,9 +101,12 @@ export function refuserOf(context: RunContext): Refuse {
 export class Partitions {
   readonly #writers: FrameWriter[]
 
-  constructor(context: ShuffleContext, count = context.partitions) {
+  constructor(context: ShuffleContext, encode?: Encode, count = context.partitions) {
     const refuse = refuserOf(context)
-    this.#writers = Array.from({ length: count }, (_, p) => new FrameWriter(() => context.task.output(p), refuse))
+    this.#writers = Array.from(
+      { length: count },
+      (_, p) => new FrameWriter(() => context.task.output(p), refuse, encode),
+    )
   }
 
   /** Adds a record to the partition of its key. */
@@ -148,7 +152,7 @@ export class TableCollector<S> implements Collector {
     budget: Budget = budgetOf(context),
   ) {
     this.#context = context
-    this.#partitions = new Partitions(context)
+    this.#partitions = new Partitions(context, encodeKeyed)
     this.#update = update
     this.#budget = budget
   }
@@ -188,7 +192,7 @@ export async function* mergeTables(
   budget: Budget = budgetOf(context),
 ): AsyncGenerator<readonly [key: unknown, state: unknown][]> {
   const table = new Table<unknown>()
-  const scratch = new Scratch(context.environment.scratch, refuserOf(context))
+  const scratch = new Scratch(context.environment.scratch, refuserOf(context), encodeKeyed)
   const runs: Source[] = []
   try {
     for (let task = 0; task < context.tasks; task++) {
@@ -223,8 +227,9 @@ export function compareKeys(left: unknown, right: unknown): number {
 }
 
 /** Pairs in the order of their keys. */
-export const keyOrder: Pick<Order, 'compare' | 'keys'> = {
+export const keyOrder: Pick<Order, 'compare' | 'keys' | 'encode'> = {
   compare: compareKeys,
+  encode: encodeKeyed,
   keys: { of: (pair) => (pair as readonly unknown[])[0], descending: false },
 }
 
