@@ -59,8 +59,10 @@ export class Sorter {
   }
 
   /** Removes its files. */
-  close(): Promise<void> {
-    return this.#scratch.remove()
+  async close(): Promise<void> {
+    await this.#scratch.remove()
+    // The next task is to find room; it needs little of it at first.
+    relieve(this.#context, 0.7)
   }
 
   #take(): Iterable<readonly unknown[]> {

@@ -4,6 +4,7 @@ import { PlanError } from '../../../errors.ts'
 import type { ReadBatch, RunContext } from '../../define.ts'
 import { RowParser, isEmptyLine } from './csv.ts'
 import { type FileEntry, type FilesOptions, dialectOf } from './format.ts'
+import { inPieces } from './pieces.ts'
 import type { TextSource } from './source.ts'
 
 const recordsTogether = 1000
@@ -50,7 +51,8 @@ export class RowReader {
     this.#source = source
     this.#context = context
     this.#parser = new RowParser(dialectOf(options))
-    this.#decode = source.encoding.decoder()
+    const decode = source.encoding.decoder()
+    this.#decode = options.column === undefined ? inPieces(decode) : decode
     this.#quote = quote
     this.#doubled = quote + quote
     this.#width = names.length
