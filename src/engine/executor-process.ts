@@ -10,8 +10,7 @@ const mib = 1024 * 1024
 
 export interface ExecutorEvents {
   ended(task: TaskMessage, outcome: TaskOutcome): void
-  /** The process is gone; `death` says why, as far as that can be known. */
-  /** `maxAttempts` is of its task, where it had come so far as to read it. */
+  /** The process is gone; `death` says why, as far as that can be known, `maxAttempts` is of the task, where it had read that. */
   died(task: TaskMessage | undefined, maxAttempts: number | undefined, death: Death): void
   log(level: (FromExecutor & { type: 'log' })['level'], text: string): void
   /** It is about to be killed for the memory that it uses. */

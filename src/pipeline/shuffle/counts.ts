@@ -2,7 +2,7 @@
 // pairs, as columns for strings. Each partition gives its strings in their order, then the other keys as they came: so the
 // order does not tell which implementation counted, or where.
 import { type Batch, type PairBatch, type TextColumn, toRecords } from '../../codec/batch.ts'
-import { encodeBatch } from '../../codec/frames.ts'
+import { encodeBatch, encodeKeyed } from '../../codec/frames.ts'
 import type { CountColumns } from '../../native/text/column.ts'
 import type { Counter } from '../../native/text/counter.ts'
 import type { TokenOptions } from '../../native/text/tokens.ts'
@@ -10,6 +10,7 @@ import { PlanError } from '../../errors.ts'
 import type { Collector, MergeContext, ShuffleContext } from '../define.ts'
 import { textKernel } from '../text.ts'
 import { type Budget, budgetOf } from './budget.ts'
+import { FrameWriter } from './frames.ts'
 import { type Source, Scratch, mergeSorted } from './runs.ts'
 import { Partitions, Table, joinEqual, pairsOf, refuserOf } from './table.ts'
 
@@ -39,7 +40,7 @@ export class CountCollector implements Collector {
 
   constructor(context: ShuffleContext, tokens: TokenOptions, budget: Budget = budgetOf(context)) {
     this.#context = context
-    this.#partitions = new Partitions(context)
+    this.#partitions = new Partitions(context, encodeKeyed)
     this.#counter = textKernel().counter(tokens)
     this.#others = tokens.tokens === 'none' && tokens.lower === undefined ? new Table() : undefined
     this.#budget = budget
@@ -107,12 +108,12 @@ export class CountCollector implements Collector {
 
 /** The end of a stage that counts nothing but how many tokens there are. */
 export class TokenCollector implements Collector {
-  readonly #partitions: Partitions
+  readonly #writer: FrameWriter
   readonly #counter: Counter
   #strings: string[] = []
 
   constructor(context: ShuffleContext, tokens: TokenOptions) {
-    this.#partitions = new Partitions(context, undefined, 1)
+    this.#writer = new FrameWriter(() => context.task.output(0), refuserOf(context))
     this.#counter = textKernel().counter({ ...tokens, keys: false })
   }
 
@@ -140,8 +141,8 @@ export class TokenCollector implements Collector {
   async end(): Promise<void> {
     try {
       this.drain()
-      this.#partitions.add(0, this.#counter.tokens)
-      await this.#partitions.end()
+      this.#writer.add(this.#counter.tokens)
+      await this.#writer.end()
     } finally {
       this.#counter.close()
     }

@@ -6,10 +6,10 @@ import type { RunContext } from '../define.ts'
 
 let collect: (() => void) | undefined
 
-/** Collects garbage where the process uses more than this part of its memory limit. */
-export function relieve({ task }: RunContext, part = 0.5): void {
+/** Collects garbage where the process uses more than this share of its memory limit. */
+export function relieve({ task }: RunContext, share = 0.5): void {
   const { memoryMb } = task
-  if (memoryMb === undefined || process.memoryUsage.rss() < part * memoryMb * 1024 * 1024) return
+  if (memoryMb === undefined || process.memoryUsage.rss() < share * memoryMb * 1024 * 1024) return
   if (collect === undefined) {
     setFlagsFromString('--expose-gc')
     collect = runInNewContext('gc') as () => void

@@ -8,6 +8,8 @@ import { refuserOf } from './table.ts'
 import { Weight } from './weight.ts'
 
 const batchSize = 1024
+/** Of the memory limit, from which on a sort does not leave its records to be collected beside the next task's. */
+const shareAtEnd = 0.7
 
 type SortOrder = Pick<Order, 'compare' | 'keys' | 'encode'>
 
@@ -61,8 +63,7 @@ export class Sorter {
   /** Removes its files. */
   async close(): Promise<void> {
     await this.#scratch.remove()
-    // The next task is to find room; it needs little of it at first.
-    relieve(this.#context, 0.7)
+    relieve(this.#context, shareAtEnd)
   }
 
   #take(): Iterable<readonly unknown[]> {

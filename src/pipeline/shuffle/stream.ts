@@ -1,7 +1,8 @@
 // Records that go through a shuffle as they are: to the partition of a key, or all to one.
 import { type Encode, encodeKeyed } from '../../codec/frames.ts'
 import type { Collector, MergeContext, ShuffleContext } from '../define.ts'
-import { Partitions } from './table.ts'
+import { FrameWriter } from './frames.ts'
+import { Partitions, refuserOf } from './table.ts'
 
 /** Sends `[key, record]` pairs to the partition of their key. */
 export class PairCollector implements Collector {
@@ -35,13 +36,13 @@ interface RecordOptions {
 
 /** Sends records to partition 0. */
 export class RecordCollector implements Collector {
-  readonly #partitions: Partitions
+  readonly #writer: FrameWriter
   readonly #most: number
   readonly #check: ((record: unknown) => void) | undefined
   #count = 0
 
   constructor(context: ShuffleContext, { most = Infinity, check, encode }: RecordOptions = {}) {
-    this.#partitions = new Partitions(context, encode, 1)
+    this.#writer = new FrameWriter(() => context.task.output(0), refuserOf(context), encode)
     this.#most = most
     this.#check = check
   }
@@ -54,15 +55,15 @@ export class RecordCollector implements Collector {
     if (this.#count >= this.#most) return
     this.#check?.(record)
     this.#count++
-    this.#partitions.add(0, record)
+    this.#writer.add(record)
   }
 
   drain(): Promise<void> | undefined {
-    return this.#partitions.drain()
+    return this.#writer.drain()
   }
 
   end(): Promise<void> {
-    return this.#partitions.end()
+    return this.#writer.end()
   }
 }
 

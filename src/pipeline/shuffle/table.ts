@@ -101,10 +101,10 @@ export function refuserOf(context: RunContext): Refuse {
 export class Partitions {
   readonly #writers: FrameWriter[]
 
-  constructor(context: ShuffleContext, encode?: Encode, count = context.partitions) {
+  constructor(context: ShuffleContext, encode?: Encode) {
     const refuse = refuserOf(context)
     this.#writers = Array.from(
-      { length: count },
+      { length: context.partitions },
       (_, p) => new FrameWriter(() => context.task.output(p), refuse, encode),
     )
   }
